@@ -1,0 +1,124 @@
+"""What the loop asks of a model, whatever serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepagent.actions import Frozen
+from deepagent.tools import JsonSchema
+from deepagent.transcript import Message, Segment, Window
+
+Watch = Callable[[str], bool]
+"""Called with each new piece of text as it arrives; True ends the generation there."""
+
+
+class Sampling(BaseModel):
+    """How tokens are drawn. Every value is sent explicitly, since servers differ in their defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(0.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    """0: no cut."""
+    max_tokens: int = Field(1024, ge=1)
+    """Longest reply of one step; cut further to what the window has left."""
+    seed: int | None = None
+    logprobs: bool = False
+    """Ask for the log-probability of every generated token (training needs them)."""
+
+
+class Usage(Frozen):
+    """Tokens of one request, or of many added up.
+
+    Attributes:
+        prompt_tokens: tokens sent.
+        cached_tokens: how many of them the server had already computed (prefix cache).
+        completion_tokens: tokens generated.
+        estimated: True when any part was not reported by the server.
+    """
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
+    @property
+    def computed(self) -> int:
+        """Tokens that cost work: what was neither cached nor skipped."""
+        return self.prompt_tokens - self.cached_tokens + self.completion_tokens
+
+
+class Generated(Frozen):
+    """One reply.
+
+    Attributes:
+        segment: what was written; the stop string that ended it is part of the text, whatever the server returns.
+        finish: `stop` (a stop string or the model's own end), `length` (cut by max_tokens), `watch` (cut by us).
+        usage: tokens of this request.
+        seconds: wall-clock time of the request.
+    """
+
+    segment: Segment
+    finish: Literal["stop", "length", "watch"]
+    usage: Usage
+    seconds: float
+
+
+class Model(Protocol):
+    """A model behind some server or engine; an async context manager that owns its connection.
+
+    All methods raise only `deepagent.errors.ModelError` and its children for what the server does wrong.
+    """
+
+    @property
+    def name(self) -> str:
+        """The model as named in logs and reports."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and reply may have together. Known once the model is entered."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    async def prompt(self, messages: Sequence[Message]) -> Segment:
+        """Apply the chat template, leaving the assistant's turn open: the first segment of a window."""
+        ...
+
+    async def observation(self, text: str) -> Segment:
+        """Turn appended text into a segment. Control tokens inside it stay plain text: it may be hostile."""
+        ...
+
+    async def generate(
+        self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None
+    ) -> Generated:
+        """Continue the window's stream until a stop string, the model's own end, a limit or `watch`.
+
+        Raises:
+            ContextOverflowError: the window leaves no room for a reply.
+        """
+        ...
+
+    async def chat(
+        self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None
+    ) -> Generated:
+        """Answer a separate conversation, held to a JSON Schema where the server can."""
+        ...

@@ -1,0 +1,198 @@
+"""What a tool is: a described, schema-checked callable.
+
+A `ToolSpec` is what can be indexed, printed and sent to a model; a `Tool` is a spec that can also be called.
+Where tools come from is the business of `deepagent.toolsets`.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import math
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from deepagent.actions import Frozen
+from deepagent.errors import InvalidArgumentsError, ToolFailedError
+
+Effect = Literal["pure", "idempotent", "unsafe"]
+"""What a call does to the world: nothing; the same when repeated; something that must not be repeated unasked."""
+
+JsonSchema = dict[str, Any]
+Arguments = dict[str, Any]
+
+_PYTHON_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list", "object": "dict", "null": "None"}  # fmt: skip
+
+
+class ToolSpec(Frozen):
+    """A tool as described to the model and to the index.
+
+    Attributes:
+        name: unique within a run.
+        description: what it does, for the model and for search.
+        parameters: JSON Schema of an object.
+        toolset: the named source that the tool comes from; part of the text that search sees.
+        effect: decides what resume may repeat and what needs approval.
+    """
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    parameters: JsonSchema = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    toolset: str = ""
+    effect: Effect = "unsafe"
+
+    @property
+    def identifier(self) -> str:
+        """The name as a Python identifier: what the tool is called inside the sandbox."""
+        safe = re.sub(r"\W", "_", self.name)
+        return f"_{safe}" if not safe or safe[0].isdigit() or keyword.iskeyword(safe) else safe
+
+    @property
+    def signature(self) -> str:
+        """The tool as a Python signature, required parameters first."""
+        properties: dict[str, Any] = self.parameters.get("properties", {})
+        required = [name for name in self.parameters.get("required", []) if name in properties]
+        optional = [name for name in properties if name not in required]
+        parts = [f"{name}: {_python_type(properties[name])}" for name in required]
+        for name in optional:
+            default = properties[name].get("default") if isinstance(properties[name], dict) else None
+            parts.append(f"{name}: {_python_type(properties[name])} = {default!r}")
+        return f"{self.identifier}({', '.join(parts)})"
+
+    @property
+    def card(self) -> str:
+        """The tool card: signature, description and what is known of each parameter."""
+        lines = [self.signature, f"    {_one_line(self.description)}"]
+        for name, schema in self.parameters.get("properties", {}).items():
+            note = _one_line(schema.get("description", "")) if isinstance(schema, dict) else ""
+            inner = _inner_fields(schema)
+            if note or inner:
+                lines.append(f"    {name}: {note}{inner}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool that can be called.
+
+    Args:
+        spec: its description.
+        invoke: takes arguments that fit the schema; may raise anything, which becomes a `ToolFailedError`.
+    """
+
+    spec: ToolSpec
+    invoke: Callable[[Arguments], Awaitable[Any]]
+
+    @property
+    def name(self) -> str:
+        """The name under which the model calls it."""
+        return self.spec.name
+
+
+def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
+    """Return the arguments if they fit the tool's schema.
+
+    Numbers and booleans that arrive as text are accepted, as small models often quote them.
+
+    Raises:
+        InvalidArgumentsError: with every violation in words and the signature.
+        ToolFailedError: the schema itself cannot be used.
+    """
+    import jsonschema
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    properties = spec.parameters.get("properties", {})
+    checked = {name: _unquote(value, properties.get(name)) for name, value in arguments.items()}
+    unknown = sorted(set(checked) - set(properties))
+    open_ended = spec.parameters.get("additionalProperties", False) or not properties and "properties" not in spec.parameters
+    try:
+        # An empty registry: a $ref to another host is never fetched.
+        validator = jsonschema.Draft202012Validator(spec.parameters, registry=Registry())
+        problems = [_violation(error) for error in validator.iter_errors(checked)]
+    except (jsonschema.SchemaError, Unresolvable, re.error, RecursionError, TypeError) as error:
+        raise ToolFailedError(f"the schema of {spec.name} cannot be used: {_one_line(str(error))}") from error
+    if unknown and not open_ended:
+        problems.append(f"unknown argument{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}")
+    if problems:
+        raise InvalidArgumentsError(f"{'; '.join(dict.fromkeys(problems))}. Signature: {spec.signature}")
+    return checked
+
+
+def render_result(value: Any) -> str:
+    """A tool's result as the text that the model reads: text as it is, everything else as JSON where it can be."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_jsonable)
+    except (ValueError, TypeError, RecursionError):
+        return repr(value)
+
+
+def _jsonable(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    return str(value)
+
+
+def _violation(error: Any) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    message = _one_line(str(error.message))[:300]
+    return f"{where}: {message}" if where else message
+
+
+def _unquote(value: Any, schema: Any) -> Any:
+    """Turn '5' into 5 and 'true' into True where the schema wants a number or boolean and forbids text."""
+    if not isinstance(value, str) or not isinstance(schema, dict):
+        return value
+    kinds = schema.get("type", [])
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    if "string" in kinds or not kinds & {"integer", "number", "boolean"}:
+        return value
+    try:
+        parsed = json.loads(value.lower() if value in ("True", "False") else value)
+    except ValueError:
+        return value
+    if isinstance(parsed, float) and not math.isfinite(parsed):
+        return value
+    return parsed if isinstance(parsed, (int, float)) else value
+
+
+def _python_type(schema: Any) -> str:
+    if not isinstance(schema, dict):
+        return "Any"
+    if "enum" in schema:
+        return "|".join(repr(choice) for choice in schema["enum"][:12]) + ("|..." if len(schema["enum"]) > 12 else "")
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return " | ".join(_python_type({**schema, "type": one}) for one in kind)
+    if kind == "array" and isinstance(schema.get("items"), dict) and schema["items"].get("type"):
+        return f"list[{_python_type(schema['items'])}]"
+    if kind in _PYTHON_TYPES:
+        return _PYTHON_TYPES[kind]
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options:
+        return " | ".join(dict.fromkeys(_python_type(option) for option in options))
+    return "Any"
+
+
+def _inner_fields(schema: Any) -> str:
+    """The fields of an object parameter, so that a model can fill it in."""
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+        return ""
+    required = set(schema.get("required", []))
+    fields = ", ".join(
+        f"{name}: {_python_type(inner)}{'' if name in required else ' (optional)'}"
+        for name, inner in schema["properties"].items()
+    )
+    return f" {{{fields}}}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,100 @@
+"""The append-only stream: a transcript is windows, a window is segments.
+
+Within a window the prompt of step n+1 extends the prompt of step n byte for byte, and token for token where
+the server speaks tokens. That is what makes prefix caching work and training exact; only a fold opens a new window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from deepagent.actions import Frozen
+
+BYTES_PER_TOKEN = 3
+"""Low on purpose (English runs near 4): an estimate that errs towards folding early."""
+
+
+class Message(Frozen):
+    """One chat message, before the model's template is applied."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Segment(Frozen):
+    """A piece of a window, with the token ids as the server made them (never re-tokenised).
+
+    Attributes:
+        kind: `prompt` opens a window, `generated` was written by the model (and carries the training loss),
+            `observation` was appended by the agent (masked out of any loss).
+        text: the piece as text.
+        token_ids: its tokens, or None where the server does not speak tokens.
+        logprobs: one natural-log probability per token of a generated segment, where the server reported them.
+    """
+
+    kind: Literal["prompt", "generated", "observation"]
+    text: str
+    token_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float | None, ...] | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens: exact where ids are known, else an estimate that is rather too high."""
+        if self.token_ids is not None:
+            return len(self.token_ids)
+        return -(-len(self.text.encode()) // BYTES_PER_TOKEN)
+
+
+class Window:
+    """What the model sees at one time. Segments can be appended, never changed.
+
+    Args:
+        messages: the opening chat messages, kept for servers that take messages only.
+        prompt: the same messages rendered by the model's template.
+    """
+
+    def __init__(self, messages: Sequence[Message], prompt: Segment) -> None:
+        self.messages = tuple(messages)
+        self._segments = [prompt]
+
+    def append(self, segment: Segment) -> None:
+        """Extend the stream."""
+        self._segments.append(segment)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """All segments in order; the first is the prompt."""
+        return tuple(self._segments)
+
+    @property
+    def text(self) -> str:
+        """The whole stream as text."""
+        return "".join(segment.text for segment in self._segments)
+
+    @property
+    def token_ids(self) -> list[int] | None:
+        """The whole stream as token ids, or None when any segment has none."""
+        ids: list[int] = []
+        for segment in self._segments:
+            if segment.token_ids is None:
+                return None
+            ids.extend(segment.token_ids)
+        return ids
+
+    @property
+    def tokens(self) -> int:
+        """Size of the stream in tokens (see `Segment.tokens`)."""
+        return sum(segment.tokens for segment in self._segments)
+
+
+class Transcript:
+    """All windows of a run, oldest first."""
+
+    def __init__(self, windows: Iterable[Window] = ()) -> None:
+        self.windows = list(windows)
+
+    @property
+    def window(self) -> Window:
+        """The window that is open now."""
+        return self.windows[-1]
