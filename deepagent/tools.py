@@ -25,7 +25,15 @@ Effect = Literal["pure", "idempotent", "unsafe"]
 JsonSchema = dict[str, Any]
 Arguments = dict[str, Any]
 
-_PYTHON_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list", "object": "dict", "null": "None"}  # fmt: skip
+_PYTHON_TYPES = {
+    "string": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "array": "list",
+    "object": "dict",
+    "null": "None",
+}
 
 
 class ToolSpec(Frozen):
@@ -109,14 +117,14 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     properties = spec.parameters.get("properties", {})
     checked = {name: _unquote(value, properties.get(name)) for name, value in arguments.items()}
     unknown = sorted(set(checked) - set(properties))
-    open_ended = spec.parameters.get("additionalProperties", False) or not properties and "properties" not in spec.parameters
+    closed = "properties" in spec.parameters and not spec.parameters.get("additionalProperties", False)
     try:
         # An empty registry: a $ref to another host is never fetched.
         validator = jsonschema.Draft202012Validator(spec.parameters, registry=Registry())
         problems = [_violation(error) for error in validator.iter_errors(checked)]
     except (jsonschema.SchemaError, Unresolvable, re.error, RecursionError, TypeError) as error:
         raise ToolFailedError(f"the schema of {spec.name} cannot be used: {_one_line(str(error))}") from error
-    if unknown and not open_ended:
+    if unknown and closed:
         problems.append(f"unknown argument{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}")
     if problems:
         raise InvalidArgumentsError(f"{'; '.join(dict.fromkeys(problems))}. Signature: {spec.signature}")
@@ -126,11 +134,16 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
 def render_result(value: Any) -> str:
     """A tool's result as the text that the model reads: text as it is, everything else as JSON where it can be."""
     if isinstance(value, str):
-        return value
+        return well_formed(value)
     try:
-        return json.dumps(value, ensure_ascii=False, default=_jsonable)
+        return well_formed(json.dumps(value, ensure_ascii=False, default=_jsonable))
     except (ValueError, TypeError, RecursionError):
-        return repr(value)
+        return well_formed(repr(value))
+
+
+def well_formed(text: str) -> str:
+    """Text without lone surrogates, which neither a log nor a server can encode."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _jsonable(value: Any) -> Any:

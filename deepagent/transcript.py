@@ -51,12 +51,12 @@ class Window:
 
     Args:
         messages: the opening chat messages, kept for servers that take messages only.
-        prompt: the same messages rendered by the model's template.
+        segments: the same messages rendered by the model's template, and whatever else the window opens with.
     """
 
-    def __init__(self, messages: Sequence[Message], prompt: Segment) -> None:
+    def __init__(self, messages: Sequence[Message], segments: Sequence[Segment]) -> None:
         self.messages = tuple(messages)
-        self._segments = [prompt]
+        self._segments = list(segments)
 
     def append(self, segment: Segment) -> None:
         """Extend the stream."""

@@ -1,0 +1,1 @@
+"""Benchmarks: tasks, scorers and the runner."""

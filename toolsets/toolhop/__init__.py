@@ -1,0 +1,1 @@
+"""ToolHop's tools: one open catalogue of executable functions."""

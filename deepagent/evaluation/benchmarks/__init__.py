@@ -1,0 +1,1 @@
+"""One module per benchmark: its tasks and its scorer."""

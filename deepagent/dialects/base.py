@@ -1,0 +1,62 @@
+"""What the loop asks of a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from deepagent.actions import Action
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One step as read from the model's text.
+
+    Attributes:
+        thought: the text before the action.
+        action: what the model decided.
+        restore: closing text that the stream lacks, because the model or its server left it out; it is appended
+            with the observation.
+    """
+
+    thought: str
+    action: Action
+    restore: str = ""
+
+
+class Dialect(Protocol):
+    """A way to spell actions and observations."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Stop strings for the server: at most four, which is what every known server accepts."""
+        ...
+
+    def instructions(self, *, search: bool, call: bool, execute: bool, fold: bool) -> str:
+        """The system prompt: how to act, with a worked example, for the actions that this run allows."""
+        ...
+
+    def parse(self, text: str, finish: Literal["stop", "length", "watch"]) -> Parsed | None:
+        """Read the step from a whole reply. None: the reply was stopped too early; generate on."""
+        ...
+
+    def watch(self) -> Callable[[str], bool]:
+        """A detector that is fed pieces of text and says True once an action is complete."""
+        ...
+
+    def render(self, action: Action, observation: str) -> str:
+        """The text that is appended to the stream after an action."""
+        ...
+
+    def memory(self, text: str) -> str:
+        """The text with which a window after a fold goes on from the prompt."""
+        ...
+
+    def demand_answer(self, reason: str) -> str:
+        """The text that is appended when a limit is reached; what the model writes next is the answer."""
+        ...
+
+    def demanded(self, text: str) -> str | None:
+        """The answer in a reply to `demand_answer`, or None when it is empty."""
+        ...

@@ -1,0 +1,144 @@
+"""Reading what stands inside an action: JSON with small errors, fenced code, braces."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from deepagent.actions import Call, Execute, Malformed
+from deepagent.dialects.base import Parsed
+from deepagent.tools import well_formed
+
+_FENCE = re.compile(r"```([A-Za-z0-9_+-]*)[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_MAX_REPAIR = 200_000
+_HOW_TO_CALL = 'write {"name": "tool_name", "arguments": {...}}'
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A fenced block: its language, its body and the text before it."""
+
+    language: str
+    body: str
+    before: str
+
+
+def last_fence(text: str) -> Fence | None:
+    """The last fenced block of the text."""
+    fences = list(_FENCE.finditer(text))
+    if not fences:
+        return None
+    return Fence(fences[-1].group(1).lower(), fences[-1].group(2), text[: fences[-1].start()])
+
+
+def unfenced(code: str) -> str:
+    """Code without the fences that models like to put around it, and without common indentation."""
+    fence = last_fence(code)
+    if fence is not None and not fence.before.strip():
+        return fence.body.strip("\n")
+    return code.strip("\n")
+
+
+def plain(text: str) -> str:
+    """A one-line text without the quotes that models put around it."""
+    line = " ".join(text.split())
+    return line[1:-1].strip() if len(line) > 2 and line[0] == line[-1] and line[0] in "\"'`" else line
+
+
+def braced(text: str, start: int, end: int) -> str | None:
+    """The text from `start` to the brace that closes the one before `start`; None if none does before `end`."""
+    depth = 1
+    for position in range(start, end):
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        if depth == 0:
+            return text[start:position].strip()
+    return None
+
+
+def braced_or_plain(text: str) -> str:
+    r"""An answer, taken out of \boxed{...} when it is nothing but that."""
+    if text.startswith("\\boxed{"):
+        inner = braced(text, len("\\boxed{"), len(text))
+        if inner and text.endswith("}"):
+            return inner
+    return text
+
+
+def call(text: str) -> Call | str:
+    """Read a tool call; a text says what is wrong with it."""
+    body = unfenced(text).strip()
+    value = _json(body)
+    if not isinstance(value, dict):
+        return _python_call(body) or f"the tool call is not JSON: {_HOW_TO_CALL}"
+    function = value.get("function")
+    if isinstance(function, dict):
+        value = function
+    name = value.get("name") or value.get("tool") or value.get("tool_name")
+    if not isinstance(name, str) or not name:
+        return f"the tool call has no name: {_HOW_TO_CALL}"
+    arguments: Any = next((value[key] for key in ("arguments", "parameters", "args", "input") if key in value), {})
+    if isinstance(arguments, str):
+        arguments = _json(arguments)
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        return f"the arguments are not a JSON object: {_HOW_TO_CALL}"
+    return Call(name=name.strip(), arguments=arguments)
+
+
+def without_tags(text: str) -> Parsed:
+    """A reply that ended without any tag: a fenced block is taken for what it plainly is."""
+    fence = last_fence(text)
+    if fence is not None and fence.body.strip():
+        if fence.language in ("python", "py"):
+            return Parsed(fence.before.strip(), Execute(code=fence.body.strip("\n")))
+        if fence.language in ("json", ""):
+            read = call(fence.body)
+            if isinstance(read, Call):
+                return Parsed(fence.before.strip(), read)
+    return Parsed(text.strip(), Malformed(problem="the reply holds no action"))
+
+
+def _json(text: str) -> Any:
+    try:
+        return _well_formed(json.loads(text, strict=False))
+    except (ValueError, RecursionError):
+        pass
+    if "{" not in text or len(text) > _MAX_REPAIR:
+        return None
+    from json_repair import repair_json
+
+    try:
+        return _well_formed(repair_json(text[text.index("{") :], return_objects=True))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _well_formed(value: Any) -> Any:
+    """JSON escapes can smuggle in lone surrogates; take them out of every text."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [_well_formed(item) for item in value]
+    if isinstance(value, dict):
+        return {well_formed(key): _well_formed(item) for key, item in value.items()}
+    return value
+
+
+def _python_call(text: str) -> Call | None:
+    """`f(a=1)` where JSON was asked for: accepted when every argument is a named literal."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if not isinstance(node, ast.Call) or node.args or not isinstance(node.func, ast.Name):
+        return None
+    try:
+        arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
+        json.dumps(arguments)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return Call(name=node.func.id, arguments=arguments)

@@ -1,0 +1,146 @@
+"""The paper's tags, plus CodeAct's: actions inside one continuing stream of thought.
+
+DeepAgent (arXiv 2510.21618) writes `<tool_search>`, `<tool_call>` and `<fold_thought>`; `<execute>` is CodeAct's
+(arXiv 2402.01030). Small models make small mistakes, so reading is tolerant; it is also monotone: once a complete
+action is seen, more text never changes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from deepagent.actions import Action, Answer, Call, Execute, Fold, Malformed, Search
+from deepagent.dialects import bodies
+from deepagent.dialects.base import Parsed
+from deepagent.dialects.tags_prompt import instructions
+
+FOLD = "<fold_thought>"
+_NAMES = ("tool_search", "tool_call", "execute", "answer")
+_RESULTS = {"search": "tool_search_result", "call": "tool_call_result", "execute": "execute_result"}
+_OPEN = re.compile(r"<(tool_search|tool_call|execute|answer)>")
+_MARK = re.compile(r"<(/?)(tool_search|tool_call|execute|answer)>|<fold_thought>|\\boxed\{")
+_TAG = re.compile(r"</?(?:tool_search|tool_call|execute|answer)>|<fold_thought>")
+_OURS = re.compile(
+    r"<(?=/?(?:(?:tool_search|tool_call|execute)(?:_result)?|answer|fold_thought|system_message|memory)>)"
+)
+
+
+class TagsDialect:
+    """Actions as tags in completion mode."""
+
+    stops = tuple(f"</{name}>" for name in _NAMES)
+
+    def instructions(self, *, search: bool, call: bool, execute: bool, fold: bool) -> str:
+        """See `Dialect.instructions`."""
+        return instructions(search=search, call=call, execute=execute, fold=fold)
+
+    def parse(self, text: str, finish: Literal["stop", "length", "watch"]) -> Parsed | None:
+        """See `Dialect.parse`."""
+        found = _complete(text)
+        if found is not None:
+            return found
+        opened = _last_open(text)
+        if finish == "length":
+            where = f"inside <{opened.group(1)}>" if opened else "before any action"
+            return Parsed(text.strip(), Malformed(problem=f"the reply was cut off {where}: be brief, act sooner"))
+        if opened is None:
+            return bodies.without_tags(text)
+        if any(text.endswith(stop) for stop in self.stops):
+            return None  # a stop string inside another action's text, such as a tag quoted in code
+        name = opened.group(1)
+        action = _action(name, text[opened.end() :])
+        return Parsed(text[: opened.start()].strip(), action, restore=f"</{name}>")
+
+    def watch(self) -> Callable[[str], bool]:
+        """See `Dialect.watch`."""
+        seen = ""
+
+        def feed(delta: str) -> bool:
+            nonlocal seen
+            seen += delta
+            return (">" in delta or "}" in delta) and _complete(seen) is not None
+
+        return feed
+
+    def render(self, action: Action, observation: str) -> str:
+        """See `Dialect.render`. Tags inside the observation are defused: results must not read as actions."""
+        return _block(_RESULTS.get(action.kind, "system_message"), observation)
+
+    def memory(self, text: str) -> str:
+        """See `Dialect.memory`."""
+        return _block("memory", text)
+
+    def demand_answer(self, reason: str) -> str:
+        """See `Dialect.demand_answer`."""
+        return _block("system_message", f"{reason}. Give your final answer now.") + "<answer>"
+
+    def demanded(self, text: str) -> str | None:
+        """See `Dialect.demanded`."""
+        body = text.removeprefix("<answer>").partition("</answer>")[0].strip()
+        return bodies.braced_or_plain(body) or None
+
+
+def _block(tag: str, text: str) -> str:
+    return f"\n<{tag}>\n{_OURS.sub('&lt;', text).strip()}\n</{tag}>\n"
+
+
+def _complete(text: str) -> Parsed | None:
+    """The first complete action of the text, if there is one.
+
+    An opening tag that starts a line is binding: only its own closing tag ends it, so that code may quote tags. An
+    opening tag in the middle of a line may be a mere mention: a later tag that opens and closes wins over it.
+    """
+    opened: re.Match[str] | None = None
+    for mark in _MARK.finditer(text):
+        closing, name = mark.group(1), mark.group(2)
+        if name is None and (opened is None or not _starts_line(text, opened)):
+            if mark.group() == FOLD:
+                return Parsed(text[: mark.start()].strip(), Fold())
+            boxed = bodies.braced(text, mark.end(), _next_tag(text, mark.end()))
+            if boxed:
+                return Parsed(text[: mark.start()].strip(), Answer(text=boxed))
+        elif name and not closing:
+            if opened is None or not _starts_line(text, opened):
+                opened = mark
+        elif name and opened is not None and opened.group(2) == name:
+            return Parsed(text[: opened.start()].strip(), _action(name, text[opened.end() : mark.start()]))
+        elif name and opened is None:
+            fenced = bodies.last_fence(text[: mark.start()])
+            if name in ("execute", "tool_call") and fenced is not None:  # the opening tag was forgotten
+                return Parsed(fenced.before.strip(), _action(name, fenced.body))
+    return None
+
+
+def _next_tag(text: str, start: int) -> int:
+    following = _TAG.search(text, start)
+    return following.start() if following else len(text)
+
+
+def _last_open(text: str) -> re.Match[str] | None:
+    last = None
+    for last in _OPEN.finditer(text):
+        if _starts_line(text, last):
+            return last
+    return last
+
+
+def _starts_line(text: str, mark: re.Match[str]) -> bool:
+    return not text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()].strip()
+
+
+def _action(name: str, body: str) -> Action:
+    stripped = body.strip()
+    if not stripped:
+        return Malformed(problem=f"<{name}> is empty")
+    if name == "tool_search":
+        return Search(query=bodies.plain(stripped))
+    if name == "execute":
+        return Execute(code=bodies.unfenced(body))
+    if name == "answer":
+        return Answer(text=bodies.braced_or_plain(stripped))
+    call = bodies.call(stripped)
+    if isinstance(call, Call):
+        return call
+    return Malformed(problem=call)

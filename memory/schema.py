@@ -1,0 +1,100 @@
+"""The paper's three memories (DeepAgent, arXiv 2510.21618, appendix C), and the ledger beneath them.
+
+The model writes the narrative. What can be counted or copied is taken from the log instead: a small model's fold can be
+valid JSON and still be wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Line = Annotated[str, Field(max_length=400)]
+
+
+class _Memory(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class KeyEvent(_Memory):
+    """One step that mattered."""
+
+    step: Annotated[str, Field(max_length=20)]
+    description: Line
+    outcome: Line
+
+
+class EpisodicMemory(_Memory):
+    """What has been done so far, and how far the task has come."""
+
+    task_description: Line
+    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=12)]
+    current_progress: Line
+
+
+class NextAction(_Memory):
+    """Something planned."""
+
+    type: Literal["tool_call", "planning", "decision"]
+    description: Line
+
+
+class WorkingMemory(_Memory):
+    """What is being done right now."""
+
+    immediate_goal: Line
+    current_challenges: Line
+    next_actions: Annotated[tuple[NextAction, ...], Field(max_length=5)]
+
+
+class ToolExperience(_Memory):
+    """What the model says of one tool."""
+
+    tool_name: Annotated[str, Field(max_length=100)]
+    response_pattern: Line
+    experience: Line
+
+
+class ToolNotes(_Memory):
+    """What the model is asked for; numbers are not its business."""
+
+    tools_used: Annotated[tuple[ToolExperience, ...], Field(max_length=8)]
+    derived_rules: Annotated[tuple[Line, ...], Field(max_length=6)]
+
+
+class ToolRecord(_Memory):
+    """One tool as used in this run: the paper's fields, counts from the log, words from the model."""
+
+    tool_name: str
+    calls: int
+    success_rate: float
+    effective_parameters: tuple[str, ...]
+    common_errors: tuple[str, ...]
+    response_pattern: str = ""
+    experience: str = ""
+
+
+class ToolMemory(_Memory):
+    """Experience with tools."""
+
+    tools_used: tuple[ToolRecord, ...] = ()
+    derived_rules: tuple[str, ...] = ()
+
+
+class LedgerEntry(_Memory):
+    """One step as the log knows it."""
+
+    step: int
+    action: str
+    result: str
+    ok: bool
+
+
+class Memory(_Memory):
+    """Everything a fold leaves behind."""
+
+    episodic: EpisodicMemory
+    working: WorkingMemory
+    tool: ToolMemory
+    ledger: tuple[LedgerEntry, ...]
