@@ -10,7 +10,7 @@ GREEDY = Sampling()
 
 async def open_window(model: Model) -> Window:
     messages = [Message(role="system", content="Be brief."), Message(role="user", content="How many?")]
-    return Window(messages, await model.prompt(messages))
+    return Window(messages, [await model.prompt(messages)])
 
 
 async def test_replies_come_in_order_and_then_the_script_is_at_its_end():
@@ -53,9 +53,9 @@ async def test_max_tokens_cuts_the_reply():
 
 
 async def test_a_full_window_is_an_overflow():
-    model = ScriptedModel(["never written"], context=30)
+    model = ScriptedModel(["never written"], context=25)
     window = await open_window(model)
-    with pytest.raises(ContextOverflowError, match="of 30 tokens"):
+    with pytest.raises(ContextOverflowError, match="of 25 tokens"):
         await model.generate(window, GREEDY)
 
 
