@@ -63,6 +63,15 @@ class Malformed(Frozen):
 Action = Annotated[Search | Call | Execute | Fold | Answer | Malformed, Field(discriminator="kind")]
 
 
+class Found(Frozen):
+    """A tool that a search found, with its fused score and the two scores behind it."""
+
+    name: str
+    score: float
+    dense: float
+    lexical: float
+
+
 class Observation(Frozen):
     """What an action led to.
 
@@ -70,13 +79,13 @@ class Observation(Frozen):
         text: what the model reads, already cut to its limit.
         error: the kind of failure (`deepagent.errors.ToolError.kind`, or the sandbox's), or None.
         artifact: id under which the full result is kept when `text` is only a part of it.
-        tools: names of the tools that a search brought into reach.
+        found: tools that a search brought into reach, best first.
     """
 
     text: str
     error: str | None = None
     artifact: str | None = None
-    tools: tuple[str, ...] = ()
+    found: tuple[Found, ...] = ()
 
     @property
     def ok(self) -> bool:

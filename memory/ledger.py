@@ -81,7 +81,7 @@ def _compact(step: Step) -> str:
     observation = step.observation
     if observation is None:
         return ""
-    if isinstance(step.action, Search) and observation.tools:
-        return "found " + ", ".join(observation.tools)
+    if isinstance(step.action, Search) and observation.found:
+        return "found " + ", ".join(tool.name for tool in observation.found)
     prefix = f"[{observation.error}] " if observation.error else ""
     return prefix + shorten(observation.text, _RESULT_CHARS)

@@ -25,15 +25,25 @@ class Parsed:
     restore: str = ""
 
 
+@dataclass(frozen=True)
+class Abilities:
+    """The actions that a run allows besides answering."""
+
+    search: bool
+    call: bool
+    execute: bool
+    fold: bool
+
+
 class Dialect(Protocol):
-    """A way to spell actions and observations."""
+    """A way to spell actions and observations; one object serves one run."""
 
     @property
     def stops(self) -> tuple[str, ...]:
         """Stop strings for the server: at most four, which is what every known server accepts."""
         ...
 
-    def instructions(self, *, search: bool, call: bool, execute: bool, fold: bool) -> str:
+    def instructions(self) -> str:
         """The system prompt: how to act, with a worked example, for the actions that this run allows."""
         ...
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 from deepagent.actions import Action, Answer, Call, Execute, Fold, Malformed, Search
 from deepagent.dialects import bodies
-from deepagent.dialects.base import Parsed
-from deepagent.dialects.tags_prompt import instructions
+from deepagent.dialects.base import Abilities, Parsed
+from deepagent.dialects.tags_prompt import instructions, reminder
 
 FOLD = "<fold_thought>"
 _NAMES = ("tool_search", "tool_call", "execute", "answer")
@@ -28,13 +28,20 @@ _OURS = re.compile(
 
 
 class TagsDialect:
-    """Actions as tags in completion mode."""
+    """Actions as tags in one stream of text.
+
+    Args:
+        abilities: the actions that the run allows; others are not mentioned to the model.
+    """
 
     stops = tuple(f"</{name}>" for name in _NAMES)
 
-    def instructions(self, *, search: bool, call: bool, execute: bool, fold: bool) -> str:
+    def __init__(self, abilities: Abilities) -> None:
+        self._abilities = abilities
+
+    def instructions(self) -> str:
         """See `Dialect.instructions`."""
-        return instructions(search=search, call=call, execute=execute, fold=fold)
+        return instructions(self._abilities)
 
     def parse(self, text: str, finish: Literal["stop", "length", "watch"]) -> Parsed | None:
         """See `Dialect.parse`."""
@@ -66,6 +73,8 @@ class TagsDialect:
 
     def render(self, action: Action, observation: str) -> str:
         """See `Dialect.render`. Tags inside the observation are defused: results must not read as actions."""
+        if action.kind == "malformed":
+            observation = f"{observation} {reminder(self._abilities)}"
         return _block(_RESULTS.get(action.kind, "system_message"), observation)
 
     def memory(self, text: str) -> str:

@@ -5,6 +5,8 @@ The example looks values up before it uses them: what small models get wrong mos
 
 from __future__ import annotations
 
+from deepagent.dialects.base import Abilities
+
 _ROLE = """\
 You solve tasks step by step. Think briefly, then take exactly one action, then stop and wait for its result.
 Never write a result yourself. Never guess a value that a tool can look up."""
@@ -77,17 +79,24 @@ The highest score is 31.
 <answer>31</answer>"""
 
 
-def instructions(*, search: bool, call: bool, execute: bool, fold: bool) -> str:
+def instructions(can: Abilities) -> str:
     """The system prompt for the actions that a run allows."""
-    actions = {_SEARCH: search, _CALL: call, _EXECUTE: execute, _FOLD: fold, _ANSWER: True}
-    if not call:
+    actions = {_SEARCH: can.search, _CALL: can.call, _EXECUTE: can.execute, _FOLD: can.fold, _ANSWER: True}
+    if not can.call:
         example = _EXAMPLE_PYTHON
     else:
         example = (
-            (_EXAMPLE_SEARCH if search else "")
+            (_EXAMPLE_SEARCH if can.search else "")
             + _EXAMPLE_CALL
-            + (_EXAMPLE_EXECUTE if execute else _EXAMPLE_CALL_AGAIN)
+            + (_EXAMPLE_EXECUTE if can.execute else _EXAMPLE_CALL_AGAIN)
             + _EXAMPLE_ANSWER
         )
     allowed = "\n".join(text for text, wanted in actions.items() if wanted)
     return f"{_ROLE}\n\nActions:\n{allowed}\n\nExample:\n{example}"
+
+
+def reminder(can: Abilities) -> str:
+    """The spellings at hand, in one line, for a reply that held no action."""
+    tags = {"<tool_search>": can.search, "<tool_call>": can.call, "<execute>": can.execute}
+    ways = [tag for tag, wanted in tags.items() if wanted]
+    return f"Act with {', '.join([*ways, '<answer>'])}."

@@ -26,12 +26,14 @@ class Started(Frozen):
     """The run began.
 
     Attributes:
+        run: its id.
         version: of the event format.
         settings: the agent's settings as JSON, for the record.
         benchmark: id of the benchmark task that this run solves, if any.
     """
 
     kind: Literal["started"] = "started"
+    run: str
     version: int = VERSION
     task: str
     model: str

@@ -1,0 +1,238 @@
+"""The agent: a model, its tools, and the loop that lets them meet.
+
+task -> window (instructions, tools, task)
+repeat:  model continues the stream -> one action -> observation is appended
+         the window fills up -> history is folded into memory, a new window opens
+until an answer or a limit
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import platformdirs
+
+from deepagent.actions import Frozen
+from deepagent.catalogue import Catalogue
+from deepagent.config import AgentConfig
+from deepagent.dialects import Abilities, TagsDialect
+from deepagent.errors import TaskError, UsageError
+from deepagent.memory.folder import MemoryFolder
+from deepagent.models import Model, Usage, open_model, weights
+from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
+from deepagent.runs.events import Event, Status
+from deepagent.runs.store import RunStore
+from deepagent.session import Session
+from deepagent.tools import Tool
+from deepagent.toolsets.base import Toolset
+from deepagent.toolsets.functions import tool
+from deepagent.toolsets.resolve import open_toolset
+
+ToolSource = Tool | Toolset | Callable[..., Any] | str
+
+
+class Delta(Frozen):
+    """A piece of the model's text as it is written; not part of the log."""
+
+    kind: Literal["delta"] = "delta"
+    text: str
+
+
+class Run(Frozen):
+    """A finished run.
+
+    Attributes:
+        id: under which the run store keeps it.
+        status: `answered`, `forced` (asked for at a limit) or `limit` (ended without an answer).
+        reason: why it ended, in words.
+        usage: tokens, folds included.
+        seconds: wall-clock time.
+    """
+
+    id: str
+    task: str
+    status: Status
+    answer: str | None
+    reason: str
+    usage: Usage
+    steps: int
+    folds: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Resources:
+    """What an agent holds open while it works."""
+
+    model: Model
+    auxiliary: Model
+    catalogue: Catalogue
+    store: RunStore
+
+
+class Agent:
+    """Runs tasks. As an async context manager it keeps model, tools and index open between runs.
+
+    Args:
+        model: a model, or the name of one (`embedded`, a config, a URL with a model name).
+        tools: tools, typed functions, toolsets, or sources such as `toolhop` or `python:my_tools.py`.
+        config: how the agent works.
+        auxiliary: the model that folds memory; by default the main one.
+        store: where runs are kept: a store (left open), a path, or None for the user's default.
+        indexing: told the number of tools when an index has to be built, which may take a while.
+    """
+
+    def __init__(
+        self,
+        model: str | Model = "embedded",
+        tools: Iterable[ToolSource] = (),
+        *,
+        config: AgentConfig | None = None,
+        auxiliary: str | Model | None = None,
+        store: RunStore | Path | None = None,
+        indexing: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self.config = config or AgentConfig()
+        self._model = model
+        self._auxiliary = auxiliary
+        self._sources = tuple(tools)
+        self._store = store
+        self._indexing = indexing
+        self._stack: AsyncExitStack | None = None
+        self._held: _Resources | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._held = await stack.enter_async_context(self._open())
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        stack, self._stack, self._held = self._stack, None, None
+        if stack is not None:
+            await stack.aclose()
+
+    async def run(self, task: str, *, benchmark: str | None = None) -> Run:
+        """Work on a task to its end.
+
+        Args:
+            task: what to do, in words.
+            benchmark: id of a benchmark task, kept with the run.
+
+        Raises:
+            UsageError: the task is empty or too large, or a source cannot be opened.
+            OperatorError: model, sandbox or store failed; the run is in the store up to that point.
+        """
+        async with self._resources() as held:
+            return await self._work(held, task, benchmark, lambda item: None)
+
+    def run_sync(self, task: str) -> Run:
+        """`run` for code that is not async."""
+        return asyncio.run(self.run(task))
+
+    async def stream(self, task: str, *, benchmark: str | None = None) -> AsyncIterator[Event | Delta]:
+        """Work on a task, yielding every event as it is logged, and the model's text as it is written.
+
+        Leaving the iteration early interrupts the run.
+        """
+        heard: asyncio.Queue[Event | Delta | None] = asyncio.Queue()
+        async with self._resources() as held:
+            work = asyncio.create_task(self._work(held, task, benchmark, heard.put_nowait))
+            work.add_done_callback(lambda _: heard.put_nowait(None))
+            try:
+                while (item := await heard.get()) is not None:
+                    yield item
+                await work
+            finally:
+                work.cancel()
+                await asyncio.wait([work])
+
+    async def _work(
+        self, held: _Resources, task: str, benchmark: str | None, hear: Callable[[Event | Delta], None]
+    ) -> Run:
+        if not task.strip():
+            raise TaskError("the task is empty; say what to do")
+        log = held.store.new_run()
+        log.listeners.append(hear)
+        config, size = self.config, len(held.catalogue)
+        session = Session(
+            task,
+            model=held.model,
+            folder=MemoryFolder(held.auxiliary, config.fold) if config.fold else None,
+            dialect=TagsDialect(
+                Abilities(
+                    search=size > config.cards, call=size > 0, execute=config.execute, fold=config.fold is not None
+                )
+            ),
+            catalogue=held.catalogue,
+            config=config,
+            log=log,
+            on_text=lambda text: hear(Delta(text=text)),
+        )
+        ended = await session.run(benchmark)
+        return Run(id=log.id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
+
+    @asynccontextmanager
+    async def _resources(self) -> AsyncIterator[_Resources]:
+        """What is held already, or resources for one run only."""
+        if self._held is not None:
+            yield self._held
+        else:
+            async with self._open() as opened:
+                yield opened
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[_Resources]:
+        async with AsyncExitStack() as stack:
+            store = self._store if isinstance(self._store, RunStore) else None
+            if store is None:
+                path = self._store if isinstance(self._store, Path) else default_store()
+                store = stack.enter_context(RunStore(path))
+            tools: list[Tool] = []
+            for source in self._sources:
+                tools.extend(await self._open_source(source, stack))
+            catalogue = Catalogue(
+                tools,
+                encoder=self._encoder,
+                cache=weights.cache_folder() / "indexes",
+                indexing=self._indexing,
+            )
+            model = await stack.enter_async_context(_model(self._model))
+            auxiliary = model if self._auxiliary is None else await stack.enter_async_context(_model(self._auxiliary))
+            yield _Resources(model=model, auxiliary=auxiliary, catalogue=catalogue, store=store)
+
+    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Iterable[Tool]:
+        if isinstance(source, Tool):
+            return [source]
+        if isinstance(source, str):
+            source = open_toolset(source, self.config.sandbox)
+        elif not hasattr(source, "__aenter__"):
+            if not callable(source):
+                raise UsageError(f"{source!r} is no tool: give a Tool, a typed function, a toolset or a source's name")
+            return [tool(source)]
+        toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
+        return toolset.tools
+
+    def _encoder(self) -> Encoder:
+        if self.config.encoder == "hash":
+            return HashEncoder()
+        return SentenceEncoder(weights.path(self.config.encoder))
+
+
+def default_store() -> Path:
+    """The user's run store: `DEEPAGENT_STORE`, or a file in the user's data folder."""
+    chosen = os.environ.get("DEEPAGENT_STORE")
+    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("deepagent")) / "runs.sqlite"
+
+
+def _model(source: str | Model) -> Model:
+    return open_model(source) if isinstance(source, str) else source

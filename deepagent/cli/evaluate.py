@@ -1,0 +1,113 @@
+"""`deepagent eval`: run a benchmark's tasks and score them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from deepagent.agent import Agent
+from deepagent.cli.run import ConfigOption, JsonOption, ModelOption, StoreOption, UnsafeOption, settings_from
+from deepagent.cli.story import Story, tokens
+from deepagent.cli.terminal import plain, stderr, stdout
+from deepagent.errors import UsageError
+from deepagent.evaluation.base import Benchmark, BenchmarkTask
+from deepagent.evaluation.benchmarks import get_benchmark
+from deepagent.evaluation.runner import TaskResult, run_tasks
+from deepagent.models.base import Usage
+
+
+def evaluate(
+    name: Annotated[str, typer.Argument(help="The benchmark: toolhop.")],
+    task: Annotated[list[str] | None, typer.Option("--task", help="Only this task's id. Repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only the first so many.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Tell every run as it happens.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    unsafe_execute: UnsafeOption = False,
+) -> None:
+    """Run a benchmark's tasks, score them and print the figures.
+
+    Examples:
+      deepagent eval toolhop --limit 10
+      deepagent eval toolhop --task toolhop-019 --show
+    """
+    benchmark = get_benchmark(name)
+    tasks = _chosen(benchmark, task or [], limit)
+    settings = settings_from(config, model, unsafe_execute)
+    agent = Agent(
+        settings.model,
+        [*benchmark.tools, *settings.tools],
+        config=settings.agent,
+        auxiliary=settings.auxiliary,
+        store=store,
+        indexing=lambda count: stderr.print(f"embedding {count} tools for search (once; kept for later runs)"),
+    )
+    results = asyncio.run(_run(benchmark, tasks, agent, show=show, json=json))
+    if not json:
+        _summary(results)
+    raise typer.Exit(0 if all(result.status != "failed" for result in results) else 1)
+
+
+def _chosen(benchmark: Benchmark, ids: Sequence[str], limit: int | None) -> Sequence[BenchmarkTask]:
+    tasks = list(benchmark.tasks())
+    unknown = sorted(set(ids) - {task.id for task in tasks})
+    if unknown:
+        raise UsageError(
+            f"{benchmark.name} has no task {unknown[0]!r}; its ids run from {tasks[0].id} to {tasks[-1].id}"
+        )
+    return [task for task in tasks if not ids or task.id in ids][:limit]
+
+
+async def _run(
+    benchmark: Benchmark, tasks: Sequence[BenchmarkTask], agent: Agent, *, show: bool, json: bool
+) -> list[TaskResult]:
+    results: list[TaskResult] = []
+    with Story(stderr if json else stdout) as story:
+        story.wait("opening the model")
+        async with agent:
+            hear = (lambda task, item: story.hear(item)) if show else (lambda task, item: None)
+            async for result in run_tasks(benchmark, tasks, agent, hear=hear):
+                results.append(result)
+                if json:
+                    sys.stdout.write(result.model_dump_json() + "\n")
+                    sys.stdout.flush()
+                else:
+                    stdout.print(_line(result))
+                story.wait(f"{len(results)} of {len(tasks)} done")
+    return results
+
+
+def _line(result: TaskResult) -> Table:
+    right = bool(result.score.corrected)
+    row = Table.grid(padding=(0, 2))
+    row.add_row(
+        plain(result.task, "bold"),
+        plain("right" if right else "wrong", "green" if right else "red"),
+        plain(f"answer {' '.join((result.answer or '-').split())[:60]}"),
+        plain(f"gold {result.gold}"),
+        plain(f"{result.status}, path {result.score.path:.0%}, {result.steps} steps, {result.seconds:.0f} s", "dim"),
+    )
+    return row
+
+
+def _summary(results: Sequence[TaskResult]) -> None:
+    if len(results) < 2:
+        return
+    count = len(results)
+    usage = sum((result.usage for result in results), Usage())
+    stdout.print(
+        f"{count} tasks: {sum(r.score.corrected for r in results):.0f} right "
+        f"({sum(r.score.published for r in results):.0f} as published), "
+        f"path {sum(r.score.path for r in results) / count:.0%}, "
+        f"{sum(r.status == 'answered' for r in results)} answered by themselves, "
+        f"{sum(r.status == 'forced' for r in results)} at a limit, "
+        f"{sum(r.status in ('limit', 'failed') for r in results)} without an answer"
+    )
+    stdout.print(f"{tokens(usage)}, {sum(r.seconds for r in results):.0f} s")

@@ -1,0 +1,100 @@
+"""`deepagent run`: work on one task."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepagent.agent import Agent, Delta
+from deepagent.cli.story import Story
+from deepagent.cli.terminal import stderr, stdout
+from deepagent.config import RunConfig
+from deepagent.errors import UsageError
+from deepagent.runs.events import Ended
+from deepagent.settings import read
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="embedded[:NAME], a config's name or path, or URL#MODEL of a server."),
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings.")]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="File in which runs are kept.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")]
+UnsafeOption = Annotated[
+    bool, typer.Option("--unsafe-execute", help="Run code without confinement. The model can then do what you can do.")
+]
+
+
+def run(
+    task: Annotated[str, typer.Argument(help="What to do. '-' reads it from standard input.")],
+    model: ModelOption = None,
+    tools: Annotated[
+        list[str] | None, typer.Option("--tools", "-t", help="Tool source: toolhop, python:FILE.py. Repeatable.")
+    ] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    unsafe_execute: UnsafeOption = False,
+) -> None:
+    """Work on a task and print the answer.
+
+    Examples:
+      deepagent run "What is the sum of the primes below 100?"
+      deepagent run --tools python:my_tools.py "Who ordered most?"
+      deepagent run -m http://127.0.0.1:8000/v1#Qwen/Qwen3-8B -t toolhop "..."
+    """
+    settings = settings_from(config, model, unsafe_execute)
+    agent = Agent(
+        settings.model,
+        [*settings.tools, *(tools or ())],
+        config=settings.agent,
+        auxiliary=settings.auxiliary,
+        store=store,
+        indexing=_say_indexing,
+    )
+    text = sys.stdin.read() if task == "-" else task
+    if not text.strip():
+        raise UsageError("the task is empty; say what to do")
+    ended = asyncio.run(_stream_json(agent, text) if json else _tell(agent, text))
+    raise typer.Exit(0 if ended is not None and ended.answer is not None else 1)
+
+
+def settings_from(config: Path | None, model: str | None, unsafe: bool) -> RunConfig:
+    """Settings: options over the file over defaults."""
+    settings = read(config, RunConfig) if config else RunConfig()
+    if model is not None:
+        settings = settings.model_copy(update={"model": model})
+    if unsafe:
+        stderr.print("warning: code runs without confinement: the model can read, change and send whatever you can")
+        sandbox = settings.agent.sandbox.model_copy(update={"unsafe": True})
+        settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"sandbox": sandbox})})
+    return settings
+
+
+async def _tell(agent: Agent, task: str) -> Ended | None:
+    ended = None
+    with Story(stdout) as story:
+        story.wait("opening the model")
+        async for item in agent.stream(task):
+            story.hear(item)
+            ended = item if isinstance(item, Ended) else ended
+    return ended
+
+
+async def _stream_json(agent: Agent, task: str) -> Ended | None:
+    ended = None
+    async for item in agent.stream(task):
+        if isinstance(item, Delta):
+            continue
+        sys.stdout.write(item.model_dump_json(exclude_none=True) + "\n")
+        sys.stdout.flush()
+        ended = item if isinstance(item, Ended) else ended
+    return ended
+
+
+def _say_indexing(count: int) -> None:
+    stderr.print(f"embedding {count} tools for search (once; kept for later runs)")

@@ -1,0 +1,184 @@
+"""A run told in the terminal, live or from the log: the same lines for both."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.status import Status
+from rich.text import Text
+
+from deepagent.actions import Action, Answer, Call, Execute, Malformed, Observation, Search
+from deepagent.agent import Delta
+from deepagent.cli.terminal import plain
+from deepagent.models.base import Usage
+from deepagent.runs.events import (
+    Ended,
+    Event,
+    Folded,
+    Intended,
+    Noticed,
+    Observed,
+    Replied,
+    Started,
+    ToolCalled,
+    ToolReturned,
+    WindowOpened,
+)
+
+_LINES = 14
+_COLOURS = {"search": "cyan", "call": "blue", "execute": "magenta", "fold": "yellow", "answer": "green"}
+
+
+class Story:
+    """Prints a run as it happens.
+
+    Args:
+        console: where to.
+        full: show long results whole.
+    """
+
+    def __init__(self, console: Console, *, full: bool = False) -> None:
+        self._console = console
+        self._full = full
+        self._status: Status | None = None
+        self._writing = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status = self._console.status("thinking")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def wait(self, text: str) -> None:
+        """Say what is being waited for: a live line on a terminal, a plain line elsewhere."""
+        if self._status is not None:
+            self._status.update(plain(text, "dim"))
+        else:
+            self._console.print(plain(text, "dim"))
+
+    def hear(self, item: Event | Delta) -> None:
+        """Tell one event."""
+        if isinstance(item, Delta):
+            self._write(item.text)
+        elif isinstance(item, Started):
+            self._line("task", item.task, "bold")
+            self._detail(f"run {item.run}, model {item.model}, window {item.context} tokens")
+        elif isinstance(item, WindowOpened):
+            self._detail(f"window {item.number} opens with {sum(s.tokens for s in item.segments)} tokens")
+        elif isinstance(item, Intended):
+            self._writing = ""
+            self._intended(item)
+        elif isinstance(item, ToolCalled):
+            self._detail(f"  {item.name}({_arguments(item.arguments)})")
+        elif isinstance(item, ToolReturned):
+            self._block(item.result, "red" if item.error else "dim", indent=6, lines=4)
+        elif isinstance(item, Observed):
+            self._observed(item.observation, item.seconds)
+        elif isinstance(item, Folded):
+            self._folded(item)
+        elif isinstance(item, Noticed):
+            self._line("limit", item.text, "yellow")
+        elif isinstance(item, Replied):
+            self._detail(_cost(item))
+        elif isinstance(item, Ended):
+            self._ended(item)
+
+    def _write(self, text: str) -> None:
+        self._writing = (self._writing + text)[-400:]
+        if self._status is not None:
+            last = " ".join(self._writing.split())[-max(20, self._console.width - 12) :]
+            self._status.update(plain(last, "dim"))
+
+    def _intended(self, item: Intended) -> None:
+        if item.thought:
+            self._console.print(Padding(plain(item.thought, "italic dim"), (0, 0, 0, 4)))
+        action = item.action
+        label = f"{item.step}. {action.kind}"
+        colour = _COLOURS.get(action.kind, "red")
+        if isinstance(action, Execute):
+            self._line(label, "", colour)
+            self._block(action.code, "", indent=4, lines=60)
+        else:
+            self._line(label, _describe(action), colour)
+
+    def _observed(self, observation: Observation, seconds: float) -> None:
+        if observation.found:
+            for tool in observation.found:
+                scores = f"{tool.score:5.2f}  {tool.name}  (dense {tool.dense:.2f}, lexical {tool.lexical:.2f})"
+                self._detail(scores)
+        else:
+            self._block(observation.text, "red" if observation.error else "", indent=4, lines=_LINES)
+        self._detail(f"{seconds:.2f} s")
+
+    def _folded(self, item: Folded) -> None:
+        self._line(f"fold {item.number}", f"{item.before} -> {item.after} tokens ({item.reason})", "yellow")
+        episodic, working, tool = item.memory["episodic"], item.memory["working"], item.memory["tool"]
+        self._detail(f"progress: {episodic['current_progress']}")
+        self._detail(f"goal: {working['immediate_goal']}")
+        for record in tool["tools_used"]:
+            self._detail(f"tool {record['tool_name']}: {record['calls']} calls, {record['success_rate']:.0%} succeeded")
+        self._detail(f"{len(item.memory['ledger'])} steps in the log, {item.seconds:.1f} s, {tokens(item.usage)}")
+        for problem in item.problems:
+            self._detail(f"mended: {problem}")
+
+    def _ended(self, item: Ended) -> None:
+        style = "bold green" if item.status == "answered" else "bold yellow"
+        label = "answer" if item.answer is not None else item.status
+        self._line(label, item.answer if item.answer is not None else item.reason, style)
+        forced = f" (asked for: {item.reason})" if item.status == "forced" else ""
+        self._detail(f"{item.steps} steps, {item.folds} folds, {tokens(item.usage)}, {item.seconds:.1f} s{forced}")
+
+    def _line(self, label: str, text: str, style: str) -> None:
+        line = Text.assemble((f"{label:<11} " if text else label, style))
+        self._console.print(line + plain(text), soft_wrap=not self._console.is_terminal)
+
+    def _detail(self, text: str) -> None:
+        self._console.print(Padding(plain(text, "dim"), (0, 0, 0, 4)))
+
+    def _block(self, text: str, style: str, *, indent: int, lines: int) -> None:
+        rows = text.rstrip().splitlines()
+        if not self._full and len(rows) > lines:
+            half = lines // 2
+            rows = [*rows[:half], f"... {len(rows) - 2 * half} more lines ...", *rows[-half:]]
+        if not self._full:
+            rows = [row if len(row) <= 600 else f"{row[:500]} ... {len(row) - 500} more characters" for row in rows]
+        self._console.print(Padding(plain("\n".join(rows), style), (0, 0, 0, indent)))
+
+
+def tokens(usage: Usage) -> str:
+    """Token use in words."""
+    about = "about " if usage.estimated else ""
+    return (
+        f"{about}{usage.prompt_tokens} prompt tokens ({usage.cached_tokens} cached) + {usage.completion_tokens} written"
+    )
+
+
+def _cost(item: Replied) -> str:
+    generated = item.generated
+    return f"{tokens(generated.usage)}, {generated.seconds:.1f} s"
+
+
+def _describe(action: Action) -> str:
+    if isinstance(action, Search):
+        return action.query
+    if isinstance(action, Call):
+        return f"{action.name}({_arguments(action.arguments)})"
+    if isinstance(action, Malformed):
+        return action.problem
+    if isinstance(action, Answer):
+        return action.text
+    return ""
+
+
+def _arguments(arguments: dict[str, object]) -> str:
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())

@@ -1,0 +1,48 @@
+"""The settings of an agent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepagent.budget import Limits
+from deepagent.memory.folder import FoldConfig
+from deepagent.models.base import Sampling
+from deepagent.sandbox import SandboxConfig
+
+
+class AgentConfig(BaseModel):
+    """How an agent works. Every field has a default that suits a small local model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limits: Limits = Limits()
+    sampling: Sampling = Sampling()
+    sandbox: SandboxConfig = SandboxConfig()
+    fold: FoldConfig | None = FoldConfig()
+    """None switches folding off: a full window then ends the run with a forced answer."""
+    execute: bool = True
+    """Whether the model may run Python."""
+    found: int = Field(5, ge=1)
+    """Tools that one search brings."""
+    cards: int = Field(6, ge=0)
+    """Up to so many tools are shown in the prompt; more are found by search."""
+    result_tokens: int = Field(700, ge=50)
+    """Longest result in the stream; the rest is kept and can be recalled."""
+    tool_seconds: float = Field(60, gt=0)
+    """Time limit of one tool call."""
+    encoder: Literal["all-minilm-l6-v2", "hash"] = "all-minilm-l6-v2"
+    """What embeds tools for search; `hash` needs no weights and understands no synonyms."""
+
+
+class RunConfig(BaseModel):
+    """A YAML file for the command line: what to run besides how to work."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = "embedded"
+    auxiliary: str | None = None
+    """Model that folds memory; by default the main one."""
+    tools: tuple[str, ...] = ()
+    agent: AgentConfig = AgentConfig()

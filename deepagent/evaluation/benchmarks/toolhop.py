@@ -1,0 +1,73 @@
+"""ToolHop: multi-hop questions over executable functions, here over the open catalogue of all tasks' functions.
+
+Scored like the original, by the final answer. DeepAgent's evaluator compares lower-cased text (`published`); `corrected`
+also takes 15.0 for 15 and ignores quotes and a final full stop.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+from deepagent.evaluation.base import BenchmarkTask, Score
+from deepagent.runs.steps import Step
+
+_PROMPT = """{question}
+
+Every fact must be looked up with a tool: find a tool, and call it with the exact names from the question or from an \
+earlier result; compute the rest with Python. If a tool knows nothing, try another one. Answer with the bare value."""
+
+
+class ToolHopBenchmark:
+    """The benchmark."""
+
+    name = "toolhop"
+    tools = ("toolhop",)
+
+    def tasks(self) -> Sequence[BenchmarkTask]:
+        """The 50 tasks of the sample, in its order."""
+        return _tasks()
+
+    def score(self, task: BenchmarkTask, answer: str | None, steps: Sequence[Step]) -> Score:
+        """Compare the final answer; find intermediate answers in tool results."""
+        given = answer or ""
+        wanted = [str(sub) for sub in task.data["sub_task"].values()]
+        results = [step.observation.text for step in steps if step.observation]
+        results += [use.returned.result for step in steps for use in step.uses if use.returned]
+        seen = "\n".join(results).lower()
+        return Score(
+            published=float(given.strip().lower() == task.gold.strip().lower()),
+            corrected=float(_same(given, task.gold)),
+            path=sum(sub.lower() in seen for sub in wanted) / len(wanted),
+        )
+
+
+@cache
+def _tasks() -> tuple[BenchmarkTask, ...]:
+    data = resources.files("deepagent.evaluation.benchmarks").joinpath("toolhop.jsonl.gz").read_bytes()
+    rows = [json.loads(line) for line in gzip.decompress(data).splitlines()]
+    return tuple(
+        BenchmarkTask(
+            id=row["id"],
+            prompt=_PROMPT.format(question=row["question"]),
+            gold=row["answer"],
+            data={"sub_task": row["sub_task"]},
+        )
+        for row in rows
+    )
+
+
+def _same(given: str, gold: str) -> bool:
+    left, right = _normal(given), _normal(gold)
+    if left == right:
+        return True
+    number = r"-?\d+(?:\.\d+)?"
+    return bool(re.fullmatch(number, left) and re.fullmatch(number, right)) and float(left) == float(right)
+
+
+def _normal(text: str) -> str:
+    return text.strip().strip("\"'`").rstrip(".").strip().lower()

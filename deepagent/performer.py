@@ -1,0 +1,195 @@
+"""Performing actions: whatever goes wrong in a tool, an argument or a name becomes an observation."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
+from deepagent.catalogue import Catalogue
+from deepagent.config import AgentConfig
+from deepagent.errors import DeepAgentError, ToolError, ToolFailedError, ToolTimeoutError, UnknownToolError
+from deepagent.memory.recall import recall_tool
+from deepagent.retrieval import Hit
+from deepagent.runs.events import ToolCalled, ToolReturned
+from deepagent.runs.store import RunLog
+from deepagent.sandbox import Kernel
+from deepagent.tools import Arguments, Tool, check_arguments, render_result, well_formed
+
+_KEPT_CHARS = 16_000_000
+
+
+class Performer:
+    """Performs the actions of one run.
+
+    Args:
+        catalogue: the tools that can be found.
+        config: the agent's settings.
+        log: the run's log; receives tool calls made by code, and results that are too large.
+        result_tokens: longest observation, in tokens.
+    """
+
+    def __init__(self, catalogue: Catalogue, config: AgentConfig, log: RunLog, result_tokens: int) -> None:
+        self._catalogue = catalogue
+        self._config = config
+        self._log = log
+        self._limit = result_tokens * 3
+        self._recall = recall_tool(log)
+        self.granted: dict[str, Tool] = {self._recall.name: self._recall}
+        self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code)
+        self._bound = False
+        self._done: dict[str, tuple[int, Observation]] = {}
+        self._step = 0
+        self._calls = 0
+
+    async def close(self) -> None:
+        """End the sandbox."""
+        await self._kernel.close()
+
+    async def grant(self, tools: list[Tool]) -> None:
+        """Bring tools into reach, also of code."""
+        new = {tool.name: tool for tool in tools if tool.name not in self.granted}
+        if new or not self._bound:
+            self.granted |= new
+            await self._kernel.bind([tool.spec for tool in self.granted.values()])
+            self._bound = True
+
+    async def perform(self, step: int, action: Action) -> Observation:
+        """Do it. Only what the run cannot go on without raises (`OperatorError`)."""
+        self._step, self._calls = step, 0
+        key = action.model_dump_json()
+        earlier = self._done.get(key)
+        if earlier is not None and self._repeatable(action):
+            return _repeated(earlier[0], earlier[1])
+        try:
+            observation = await self._dispatch(step, action)
+        except ToolError as error:
+            observation = Observation(text=well_formed(str(error)), error=error.kind)
+        if earlier is not None and earlier[1].text == observation.text:
+            observation = _repeated(earlier[0], observation)
+        self._done[key] = (step, observation)
+        return observation
+
+    async def _dispatch(self, step: int, action: Action) -> Observation:
+        if isinstance(action, Search):
+            return await self._search(action.query)
+        if isinstance(action, Call):
+            return await self._call(step, action)
+        if isinstance(action, Execute):
+            return await self._execute(step, action.code)
+        if isinstance(action, Malformed):
+            return Observation(text=f"{action.problem}.", error="malformed")
+        raise AssertionError(f"{action.kind} is not for the performer")
+
+    async def _search(self, query: str) -> Observation:
+        hits = await self._catalogue.search(query, self._config.found)
+        if not hits:
+            return Observation(text="No tool fits. Describe differently what it should do.", error="nothing_found")
+        await self._grant_hits(hits)
+        return Observation(text=_cards(hits, self._limit), found=_found(hits))
+
+    async def _call(self, step: int, action: Call) -> Observation:
+        tool = self.granted.get(action.name) or self._catalogue.get(action.name)
+        if tool is None:
+            return await self._unknown(action.name)
+        await self.grant([tool])
+        return self._fit(step, await self._invoke(tool, action.arguments))
+
+    async def _unknown(self, name: str) -> Observation:
+        """A search on the unknown name is what the model most likely needs next."""
+        message = f"There is no tool named {name!r}."
+        if not len(self._catalogue):
+            return Observation(text=message, error=UnknownToolError.kind)
+        hits = await self._catalogue.search(name, self._config.found)
+        await self._grant_hits(hits)
+        text = f"{message} These tools may fit:\n{_cards(hits, self._limit - 200)}"
+        return Observation(text=text, error=UnknownToolError.kind, found=_found(hits))
+
+    async def _execute(self, step: int, code: str) -> Observation:
+        if not self._config.execute:
+            return Observation(text="Running code is switched off for this task.", error="not_allowed")
+        await self.grant([])
+        done = await self._kernel.execute(code)
+        parts = [done.output.rstrip("\n"), done.value or "", done.error or ""]
+        text = "\n".join(part for part in parts if part)
+        if done.restarted:
+            text += "\nThe interpreter was restarted: all variables are gone."
+        elif not text:
+            text = "The code ran and printed nothing. Use print(...) to see a value."
+        return self._fit(step, text).model_copy(update={"error": done.error_kind})
+
+    async def _call_from_code(self, name: str, arguments: Arguments) -> Any:
+        self._calls += 1
+        step, call = self._step, self._calls
+        self._log.append(ToolCalled(step=step, call=call, name=name, arguments=arguments))
+        try:
+            value = await self._raw(self.granted[name], arguments)
+        except ToolError as error:
+            self._log.append(ToolReturned(step=step, call=call, result=well_formed(str(error)), error=error.kind))
+            raise
+        text = render_result(value)
+        kept = text if len(text) <= self._limit else f"{text[: self._limit]}... ({len(text)} characters)"
+        self._log.append(ToolReturned(step=step, call=call, result=kept))
+        return value
+
+    async def _invoke(self, tool: Tool, arguments: Arguments) -> str:
+        return render_result(await self._raw(tool, arguments))
+
+    async def _raw(self, tool: Tool, arguments: Arguments) -> Any:
+        """Check, call, limit in time, and turn whatever the tool raises into a `ToolError`."""
+        checked = check_arguments(tool.spec, arguments)
+        try:
+            async with asyncio.timeout(self._config.tool_seconds):
+                return await tool.invoke(checked)
+        except TimeoutError as error:
+            raise ToolTimeoutError(
+                f"{tool.name} did not answer within {self._config.tool_seconds:g} s; try something else"
+            ) from error
+        except DeepAgentError:
+            raise
+        except Exception as error:
+            raise ToolFailedError(f"{tool.name} failed: {type(error).__name__}: {error}") from error
+
+    def _fit(self, step: int, text: str) -> Observation:
+        """A result as observation: too large a one is kept whole, and shown by head, tail, size and id."""
+        if len(text) <= self._limit:
+            return Observation(text=text)
+        id = f"r{step}"
+        kept = text if len(text) <= _KEPT_CHARS else text[:_KEPT_CHARS]
+        self._log.keep(id, kept)
+        head, tail = text[: self._limit * 2 // 3], text[-self._limit // 5 :]
+        lost = "" if kept is text else f" (only the first {_KEPT_CHARS} are kept)"
+        note = f'[... {len(text)} characters in all{lost}; the rest: recall(id="{id}", start={len(head)}) ...]'
+        return Observation(text=f"{head}\n{note}\n{tail}", artifact=id)
+
+    async def _grant_hits(self, hits: list[Hit]) -> None:
+        found = [self._catalogue.get(hit.spec.name) for hit in hits]
+        await self.grant([tool for tool in found if tool is not None])
+
+    def _repeatable(self, action: Action) -> bool:
+        """Whether doing it again cannot bring anything new."""
+        if isinstance(action, Search):
+            return True
+        if isinstance(action, Call):
+            tool = self.granted.get(action.name)
+            return tool is not None and tool.spec.effect != "unsafe" and tool is not self._recall
+        return False
+
+
+def _repeated(step: int, observation: Observation) -> Observation:
+    note = f"(You did exactly this at step {step}, with this result. Do something else, or answer.)"
+    return observation.model_copy(update={"text": f"{observation.text}\n{note}"})
+
+
+def _found(hits: list[Hit]) -> tuple[Found, ...]:
+    return tuple(Found(name=hit.spec.name, score=hit.score, dense=hit.dense, lexical=hit.lexical) for hit in hits)
+
+
+def _cards(hits: list[Hit], limit: int) -> str:
+    """Tool cards within a limit of characters: the last ones shrink to signatures first."""
+    texts = [hit.spec.card for hit in hits]
+    for position in reversed(range(len(texts))):
+        if sum(map(len, texts)) <= limit:
+            break
+        texts[position] = hits[position].spec.signature
+    return "\n".join(texts)[:limit]

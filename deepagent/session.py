@@ -1,0 +1,320 @@
+"""One run of the reasoning loop.
+
+Everything is in the log before it takes effect, and nothing but `OperatorError` and the user's own interruption ends a
+run without an answer or a stated limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from deepagent.actions import Answer, Fold, Observation
+from deepagent.budget import Budget
+from deepagent.catalogue import Catalogue
+from deepagent.config import AgentConfig
+from deepagent.dialects import Dialect, Parsed
+from deepagent.errors import ContextOverflowError, FoldError, OperatorError, TaskError
+from deepagent.memory.folder import MemoryFolder
+from deepagent.memory.render import render_memory
+from deepagent.memory.schema import Memory
+from deepagent.models.base import Generated, Model, Usage
+from deepagent.performer import Performer
+from deepagent.runs.events import (
+    Ended,
+    Folded,
+    Intended,
+    Noticed,
+    Observed,
+    Replied,
+    Started,
+    Status,
+    WindowOpened,
+)
+from deepagent.runs.steps import steps
+from deepagent.runs.store import RunLog
+from deepagent.transcript import BYTES_PER_TOKEN, Message, Segment, Transcript, Window
+
+_MIN_REPLY = 64
+"""Tokens that must be left for a reply; below, the window counts as full."""
+_MAX_CONTINUATIONS = 4
+_CARDS_AFTER_FOLD = 6
+
+
+class Session:
+    """The state of one run, and the loop.
+
+    Args:
+        task: what to do.
+        model: the main model, entered.
+        folder: makes memory; None when folding is off.
+        dialect: how actions are spelled.
+        catalogue: the tools that can be found.
+        config: the agent's settings.
+        log: the run's log, empty.
+        on_text: receives the model's text as it is written.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        model: Model,
+        folder: MemoryFolder | None,
+        dialect: Dialect,
+        catalogue: Catalogue,
+        config: AgentConfig,
+        log: RunLog,
+        on_text: Callable[[str], None],
+    ) -> None:
+        self._task = task
+        self._model = model
+        self._folder = folder
+        self._dialect = dialect
+        self._catalogue = catalogue
+        self._config = config
+        self._log = log
+        self._on_text = on_text
+        self._budget = Budget(config.limits)
+        self._result_tokens = min(config.result_tokens, model.context // 6)
+        self._performer = Performer(catalogue, config, log, self._result_tokens)
+        self._transcript = Transcript()
+        self._memory: Memory | None = None
+        self._folded_steps = 0
+        self._usage = Usage()
+        self._answer: str | None = None
+
+    async def run(self, benchmark: str | None = None) -> Ended:
+        """Work on the task until an answer, a limit, an interruption or a broken model.
+
+        Raises:
+            TaskError: the task is larger than the window.
+            OperatorError: the run could not go on; it is logged as failed.
+        """
+        self._log.append(
+            Started(
+                run=self._log.id,
+                task=self._task,
+                model=self._model.name,
+                context=self._model.context,
+                settings=self._config.model_dump(mode="json"),
+                benchmark=benchmark,
+            )
+        )
+        try:
+            return await self._loop()
+        except (OperatorError, TaskError) as error:
+            self._end("failed", str(error))
+            raise
+        except asyncio.CancelledError:
+            self._end("interrupted", "interrupted")
+            raise
+        finally:
+            await self._performer.close()
+
+    async def _loop(self) -> Ended:
+        await self._open_first_window()
+        while True:
+            limit = self._budget.exhausted()
+            if limit is not None:
+                return await self._force(limit)
+            try:
+                async with asyncio.timeout(self._budget.seconds_left):
+                    await self._make_room()
+                    await self._step()
+            except TimeoutError:
+                continue  # the budget's time is up; the next turn of the loop says so
+            except FoldError as error:
+                return await self._force(str(error))
+            if self._answer is not None:
+                return self._end("answered", "the model answered")
+
+    async def _step(self) -> None:
+        self._budget.actions += 1
+        step = self._budget.actions
+        parsed = await self._think(step)
+        self._log.append(Intended(step=step, thought=parsed.thought, action=parsed.action))
+        if isinstance(parsed.action, Answer):
+            self._answer = parsed.action.text
+        elif isinstance(parsed.action, Fold) and self._folder is not None:
+            await self._fold_as_asked(step, parsed)
+        else:
+            began = time.monotonic()
+            observation = await self._performer.perform(step, parsed.action)
+            await self._observe(step, parsed, observation, time.monotonic() - began)
+
+    async def _think(self, step: int) -> Parsed:
+        """Generate until the dialect can read an action, or give up as malformed."""
+        text = ""
+        watch = self._dialect.watch()
+
+        def heard(delta: str) -> bool:
+            self._on_text(delta)
+            return watch(delta)
+
+        for _ in range(_MAX_CONTINUATIONS):
+            generated = await self._generate(heard)
+            self._log.append(Replied(step=step, generated=generated))
+            self._window.append(generated.segment)
+            text += generated.segment.text
+            parsed = self._dialect.parse(text, generated.finish)
+            if parsed is not None:
+                return parsed
+        return self._dialect.parse(text, "length") or Parsed(text, Fold())
+
+    async def _generate(self, watch: Callable[[str], bool]) -> Generated:
+        """One request; when the server finds the prompt too long after all, one fold and one retry."""
+        try:
+            return await self._request(watch)
+        except ContextOverflowError as error:
+            if self._folder is None:
+                raise FoldError(f"the window is full and folding is off: {error}") from error
+            await self._fold("window")
+            return await self._request(watch)
+
+    async def _request(self, watch: Callable[[str], bool]) -> Generated:
+        generated = await self._model.generate(
+            self._window, self._config.sampling, stop=self._dialect.stops, watch=watch
+        )
+        self._spend(generated.usage)
+        return generated
+
+    async def _observe(self, step: int, parsed: Parsed, observation: Observation, seconds: float) -> None:
+        text = parsed.restore + self._dialect.render(parsed.action, observation.text)
+        segment = await self._model.observation(text)
+        self._log.append(Observed(step=step, observation=observation, segment=segment, seconds=seconds))
+        self._window.append(segment)
+
+    @property
+    def _window(self) -> Window:
+        return self._transcript.window
+
+    async def _open_first_window(self) -> None:
+        messages, prompt = await self._opening()
+        room = self._model.context - prompt.tokens
+        if room < self._model.context // 4:
+            raise TaskError(
+                f"task and instructions take {prompt.tokens} of the model's {self._model.context} tokens; "
+                "shorten the task, or use a model with a larger window"
+            )
+        self._log.append(WindowOpened(number=1, messages=messages, segments=(prompt,)))
+        self._transcript.windows.append(Window(messages, (prompt,)))
+
+    async def _opening(self) -> tuple[tuple[Message, ...], Segment]:
+        """System prompt, tools that are few enough to show, task: the same for every window, so that it stays cached."""
+        shown = self._catalogue.tools if len(self._catalogue) <= self._config.cards else []
+        await self._performer.grant(shown)
+        # Tool descriptions may come from elsewhere: they must not open or close chat turns.
+        cards = "\n".join(tool.spec.card for tool in shown).replace("<|", "< |")
+        tools = f"Tools:\n{cards}\n\n" if cards else ""
+        messages = (
+            Message(role="system", content=self._dialect.instructions()),
+            Message(role="user", content=f"{tools}Task: {self._task}"),
+        )
+        return messages, await self._model.prompt(messages)
+
+    async def _make_room(self) -> None:
+        """Fold when the window is nearly full."""
+        window = self._window.tokens
+        full = window + _MIN_REPLY > self._model.context
+        if self._folder is None:
+            if full:
+                raise FoldError("the window is full and folding is off")
+        elif full or window > self._model.context * (self._config.fold.at if self._config.fold else 1):
+            await self._fold("window")
+
+    async def _fold_as_asked(self, step: int, parsed: Parsed) -> None:
+        try:
+            await self._fold("asked")
+        except FoldError as error:
+            await self._observe(step, parsed, Observation(text=f"Not folded: {error}. Go on.", error="fold"), 0.0)
+
+    async def _fold(self, reason: str) -> None:
+        """Replace the window by memory. Nothing changes until the new window is known to be small enough, and logged."""
+        folder, config = self._folder, self._config.fold
+        if folder is None or config is None:
+            raise FoldError("folding is off")
+        if not self._budget.may_fold:
+            raise FoldError(f"the limit of {self._config.limits.folds} folds is reached")
+        began = time.monotonic()
+        before = self._window.tokens
+        messages, prompt = await self._opening()
+        if prompt.tokens > before * config.shrink:
+            raise FoldError("the history is still short")
+        done = steps(self._log.events)
+        folding = await folder.fold(self._task, done, self._folded_steps, self._memory)
+        segment = await self._memory_segment(folding.memory, int(before * config.shrink) - prompt.tokens)
+        after = prompt.tokens + segment.tokens
+        self._spend(folding.usage)
+        self._budget.folds += 1
+        self._log.append(
+            Folded(
+                number=self._budget.folds,
+                reason=reason,
+                memory=folding.memory.model_dump(mode="json"),
+                before=before,
+                after=after,
+                usage=folding.usage,
+                seconds=time.monotonic() - began,
+                problems=folding.problems,
+            ),
+            WindowOpened(number=len(self._transcript.windows) + 1, messages=messages, segments=(prompt, segment)),
+        )
+        self._memory, self._folded_steps = folding.memory, len(done)
+        self._transcript.windows.append(Window(messages, (prompt, segment)))
+
+    async def _memory_segment(self, memory: Memory, room: int) -> Segment:
+        """Memory and the tools at hand as the text that the new window goes on from, within `room` tokens."""
+        tokens = min(room, int(self._model.context * (self._config.fold.memory if self._config.fold else 1)))
+        used = [record.tool_name for record in memory.tool.tools_used]
+        at_hand = [
+            self._performer.granted[name] for name in used[-_CARDS_AFTER_FOLD:] if name in self._performer.granted
+        ]
+        cards = "\n".join(tool.spec.card for tool in at_hand if len(self._catalogue) > self._config.cards)
+        for share in (1.0, 0.7, 0.45, 0.25):
+            limit = int(tokens * BYTES_PER_TOKEN * share)
+            shown = cards if len(cards) < limit // 2 else ""
+            head = f"Tools found so far:\n{shown}\n" if shown else ""
+            text = f"Work done so far:\n{render_memory(memory, limit - len(head))}\n{head}Go on from here."
+            segment = await self._model.observation(self._dialect.memory(text))
+            if segment.tokens <= tokens:
+                return segment
+        raise FoldError("the memory does not fit the window")
+
+    async def _force(self, reason: str) -> Ended:
+        """At a limit: one last reply, which is the answer."""
+        sentence = reason[0].upper() + reason[1:]
+        segment = await self._model.observation(self._dialect.demand_answer(sentence))
+        self._log.append(Noticed(text=sentence, segment=segment))
+        self._window.append(segment)
+        sampling = self._config.sampling.model_copy(update={"max_tokens": 200})
+        try:
+            generated = await self._model.generate(self._window, sampling, stop=self._dialect.stops, watch=self._quiet)
+        except ContextOverflowError:
+            return self._end("limit", reason)
+        self._spend(generated.usage)
+        self._log.append(Replied(step=self._budget.actions + 1, generated=generated))
+        self._answer = self._dialect.demanded(generated.segment.text)
+        return self._end("forced" if self._answer else "limit", reason)
+
+    def _quiet(self, delta: str) -> bool:
+        self._on_text(delta)
+        return False
+
+    def _spend(self, usage: Usage) -> None:
+        self._usage += usage
+        self._budget.tokens += usage.computed
+
+    def _end(self, status: Status, reason: str) -> Ended:
+        ended = Ended(
+            status=status,
+            answer=self._answer if status in ("answered", "forced") else None,
+            reason=reason,
+            usage=self._usage,
+            steps=self._budget.actions,
+            folds=self._budget.folds,
+            seconds=self._budget.seconds,
+        )
+        self._log.append(ended)
+        return ended
