@@ -1,0 +1,122 @@
+"""What several tests need: agents with scripted models, and the promises that every recorded run must keep."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepagent.agent import Agent, Run
+from deepagent.config import AgentConfig
+from deepagent.models import ScriptedModel
+from deepagent.runs.events import (
+    Ended,
+    Event,
+    Folded,
+    Intended,
+    Noticed,
+    Observed,
+    Replied,
+    Started,
+    ToolCalled,
+    ToolReturned,
+    WindowOpened,
+)
+from deepagent.runs.store import RunStore
+from deepagent.transcript import Window
+
+HASHED = AgentConfig(encoder="hash")
+
+
+def call(name: str, **arguments: Any) -> str:
+    """A tool call as a model writes it."""
+    import json
+
+    return f"I call it.\n<tool_call>{json.dumps({'name': name, 'arguments': arguments})}</tool_call>"
+
+
+def execute(code: str) -> str:
+    """A code action as a model writes it."""
+    return f"I compute.\n<execute>\n{code}\n</execute>"
+
+
+def answer(text: str) -> str:
+    """An answer as a model writes it."""
+    return f"Done.\n<answer>{text}</answer>"
+
+
+class Recording:
+    """A scripted run and what its log says."""
+
+    def __init__(self, run: Run | None, events: list[Event], model: ScriptedModel) -> None:
+        self.run = run
+        self.events = events
+        self.model = model
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        """The events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def observations(self) -> list[str]:
+        """What the model read after each step."""
+        return [event.observation.text for event in self.of(Observed)]
+
+
+async def record(
+    replies: Sequence[str] | Callable[[Window], str],
+    folder: Path,
+    *,
+    tools: Iterable[Any] = (),
+    task: str = "Do it.",
+    config: AgentConfig = HASHED,
+    context: int = 8192,
+    chat_replies: Any = (),
+) -> Recording:
+    """Run a script, check the promises on its log, and return both."""
+    model = ScriptedModel(replies, context=context, chat_replies=chat_replies)
+    with RunStore(folder / "runs.sqlite") as store:
+        run = await Agent(model, tools, config=config, store=store).run(task)
+        events = [recorded.event for recorded in store.events(run.id)]
+    assert_promises(events, model)
+    return Recording(run, events, model)
+
+
+def assert_promises(events: Sequence[Event], model: ScriptedModel | None = None) -> None:
+    """The promises of every run: append-only windows, intent before outcome, one end."""
+    assert isinstance(events[0], Started)
+    assert [isinstance(event, Ended) for event in events].count(True) <= 1
+    prompts = rebuild_prompts(events)
+    if model is not None:
+        assert prompts == model.prompts, "the log does not rebuild the prompts that were sent"
+    intended: set[int] = set()
+    called: set[tuple[int, int]] = set()
+    for event in events:
+        if isinstance(event, Intended):
+            intended.add(event.step)
+        elif isinstance(event, Observed):
+            assert event.step in intended, "an outcome without intent"
+        elif isinstance(event, ToolCalled):
+            assert event.step in intended
+            called.add((event.step, event.call))
+        elif isinstance(event, ToolReturned):
+            assert (event.step, event.call) in called
+    for before, after in zip(events, events[1:], strict=False):
+        assert isinstance(after, WindowOpened) == isinstance(before, (Folded, Started)), "a window opens only by a fold"
+
+
+def rebuild_prompts(events: Sequence[Event]) -> list[str]:
+    """The prompt of every request, from the log alone; within a window each extends the one before."""
+    prompts: list[str] = []
+    stream = ""
+    ids: list[int] = []
+    for event in events:
+        if isinstance(event, WindowOpened):
+            stream = "".join(segment.text for segment in event.segments)
+            ids = [token for segment in event.segments for token in segment.token_ids or ()]
+        elif isinstance(event, Replied):
+            prompts.append(stream)
+            stream += event.generated.segment.text
+            ids += event.generated.segment.token_ids or ()
+        elif isinstance(event, (Observed, Noticed)):
+            stream += event.segment.text
+            ids += event.segment.token_ids or ()
+    return prompts
