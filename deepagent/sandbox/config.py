@@ -1,0 +1,24 @@
+"""What a sandbox may use."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SandboxConfig(BaseModel):
+    """Limits of one kernel and of each cell that runs in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float = Field(30, gt=0)
+    """Wall-clock time of one cell, the tools that it calls included."""
+    output_chars: int = Field(10_000, ge=100)
+    """Characters kept of what a cell prints, and of its value, and of its error: head and tail; the cut is stated."""
+    memory_mb: int = Field(1024, ge=64)
+    """Address space of each process, in MiB."""
+    processes: int = Field(32, ge=1)
+    """Processes and threads that may live at one time, the interpreter included."""
+    workspace_mb: int = Field(256, ge=1)
+    """Size of the private working directory in MiB; it lives in memory and dies with the interpreter."""
+    unsafe: bool = False
+    """Run code as a plain child process that can do all that this user can. Only ever by the user's explicit choice."""
