@@ -1,0 +1,95 @@
+"""Read tool descriptions from files: JSON Lines, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from deepagent.errors import UsageError
+from deepagent.tools import JsonSchema, ToolSpec
+
+_JSON_TYPES = {
+    **dict.fromkeys(("string", "str", "char", "date", "datetime", "enum"), "string"),
+    **dict.fromkeys(("integer", "int", "long"), "integer"),
+    **dict.fromkeys(("number", "float", "double"), "number"),
+    **dict.fromkeys(("boolean", "bool"), "boolean"),
+    **dict.fromkeys(("array", "list", "tuple"), "array"),
+    **dict.fromkeys(("object", "dict", "hashmap"), "object"),
+}
+
+
+def read_catalogue(path: Path) -> list[ToolSpec]:
+    """Return the tools of a `.jsonl` or `.jsonl.gz` file, in its order.
+
+    A line is an object with `name` and, as far as known, `description`, `toolset` and `parameters` (a JSON Schema).
+    Catalogues made for measuring retrieval are read too: there `category` and `tool` stand for the toolset, and
+    `parameters` is a list of objects with `name`, `type`, `description` and `required`. A name that occurs more than
+    once in such a file is told apart by category and tool.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is not a tool.
+    """
+    rows = list(_rows(path))
+    uses = Counter(row.get("name") for _, row in rows if isinstance(row.get("name"), str))
+    specs = []
+    for line, row in rows:
+        try:
+            specs.append(_spec(row, shared=uses[row.get("name")] > 1))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(f"{path}, line {line} is not a tool: {where}: {first['msg']}") from error
+    return specs
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    line = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            for line, text in enumerate(stream, 1):
+                if not text.strip():
+                    continue
+                row = json.loads(text)
+                if not isinstance(row, dict):
+                    raise UsageError(f"{path}, line {line} is not a tool: it is no JSON object")
+                yield line, row
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}, line {line} is not JSON: {error}; one object per line is expected") from error
+
+
+def _spec(row: dict[str, Any], *, shared: bool) -> ToolSpec:
+    name, toolset = row.get("name"), row.get("toolset", "")
+    if "toolset" not in row:
+        groups = [group for group in dict.fromkeys((row.get("category"), row.get("tool"))) if group]
+        toolset = "/".join(map(str, groups))
+        if shared and groups:
+            name, toolset = ".".join(map(str, [*groups, name])), ""
+    parameters = row.get("parameters")
+    if isinstance(parameters, list):
+        parameters = _schema(parameters)
+    known = {"name": name, "description": row.get("description") or "", "toolset": toolset or ""}
+    return ToolSpec.model_validate(known if parameters is None else {**known, "parameters": parameters})
+
+
+def _schema(parameters: list[Any]) -> JsonSchema:
+    """Turn a list of parameters into the JSON Schema of an object."""
+    properties: JsonSchema = {}
+    required = []
+    for parameter in parameters:
+        if not isinstance(parameter, dict) or not isinstance(parameter.get("name"), str):
+            continue
+        kept = {key: parameter[key] for key in ("description", "enum", "default") if parameter.get(key)}
+        kind = _JSON_TYPES.get(str(parameter.get("type")).lower())
+        properties[parameter["name"]] = {"type": kind, **kept} if kind else kept
+        if parameter.get("required") is True:
+            required.append(parameter["name"])
+    return {"type": "object", "properties": properties, "required": required}
