@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from deepagent.sandbox.worker import shorten
-
 _BYTES_PER_CHAR = 4  # the most that UTF-8 needs
 
 
@@ -30,14 +28,11 @@ class Capture:
 
     def take(self) -> str:
         """What was fed since the last call, as text of at most `limit` characters plus a note on what was cut."""
-        kept = bytes(self._head + self._tail)
-        dropped = self._total - len(kept)
-        if not dropped:
-            text = shorten(kept.decode(errors="replace"), self._limit)
-        else:
+        whole = self._total == len(self._head) + len(self._tail)
+        text = (self._head + self._tail).decode(errors="replace")
+        if not whole or len(text) > self._limit:
             half = self._limit // 2
-            head = self._head.decode(errors="replace")[:half]
-            tail = self._tail.decode(errors="replace")[-half:]
+            head, tail = text[:half], text[-half:]
             cut = max(0, self._total - len(head.encode()) - len(tail.encode()))
             text = f"{head}\n[... {cut:,} bytes cut ...]\n{tail}"
         self._reset()

@@ -111,7 +111,7 @@ class Worker:
 
     def _run(self, code: str, number: int) -> dict[str, str | None]:
         filename = f"<cell {number}>"
-        linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
+        linecache.cache[filename] = (len(code), None, f"{code}\n".splitlines(keepends=True), filename)
         self._interrupted = False
         signal.signal(signal.SIGINT, self._on_interrupt)
         self._prepare_output()

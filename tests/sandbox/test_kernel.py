@@ -1,0 +1,400 @@
+"""What a cell's author can rely on."""
+
+import asyncio
+import os
+
+import pytest
+
+from deepagent.errors import SandboxError, StoreError, ToolFailedError
+from deepagent.sandbox import Kernel, SandboxConfig
+from deepagent.tools import ToolSpec
+from tests.sandbox.processes import descendants, open_files, until
+
+SEARCH = ToolSpec(
+    name="shop.search",
+    description="Finds goods.",
+    parameters={
+        "type": "object",
+        "properties": {"limit": {"type": "integer"}, "order": {"default": "price"}, "query": {"type": "string"}},
+        "required": ["query"],
+    },
+)
+
+
+async def echo(name, arguments):
+    return {"name": name, "arguments": arguments}
+
+
+@pytest.fixture
+async def shop(walls):
+    async with Kernel(SandboxConfig(seconds=10), call_tool=echo) as kernel:
+        await kernel.bind([SEARCH])
+        yield kernel
+
+
+# Cells
+
+
+async def test_variables_live_from_cell_to_cell(kernel):
+    assert (await kernel.execute("x = 20")).value is None
+    assert (await kernel.execute("def f(): return x + 1")).error is None
+    run = await kernel.execute("x = 41\nf()")
+    assert (run.value, run.error, run.restarted) == ("42", None, False)
+
+
+async def test_output_is_in_the_order_of_printing_whoever_prints(kernel):
+    run = await kernel.execute(
+        "import sys, os, subprocess\n"
+        "print('one')\n"
+        "sys.stderr.write('two ')\n"
+        "print('three', flush=True)\n"
+        "os.write(2, b'four\\n')\n"
+        "subprocess.run('echo five', shell=True).returncode"
+    )
+    assert run.output == "one\ntwo three\nfour\nfive\n"
+    assert run.value == "0"
+
+
+async def test_an_error_shows_only_the_lines_of_the_cells(kernel):
+    await kernel.execute("import json\ndef load(text):\n    return json.loads(text)")
+    run = await kernel.execute("print('before')\nload('{')")
+    assert run.error_kind == "exception"
+    assert run.output == "before\n"
+    assert run.error == (
+        "Traceback (most recent call last):\n"
+        '  File "<cell 2>", line 2, in <module>\n'
+        "    load('{')\n"
+        '  File "<cell 1>", line 3, in load\n'
+        "    return json.loads(text)\n"
+        "           ^^^^^^^^^^^^^^^^\n"
+        "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    )
+
+
+@pytest.mark.parametrize("code", ["def f(:", "return 1", "x = '\0'", "(" * 5000, "-" * 100_000 + "1"])
+async def test_what_is_not_python_is_a_syntax_error(kernel, code):
+    run = await kernel.execute(code)
+    assert run.error_kind in ("syntax", "crash")  # some Pythons run out of stack and die
+    assert run.error
+
+
+async def test_await_works_at_the_top_level(kernel):
+    await kernel.execute("import asyncio\nasync def twice(x):\n    await asyncio.sleep(0)\n    return 2 * x")
+    assert (await kernel.execute("a, b = await asyncio.gather(twice(1), twice(2))\nawait twice(a + b)")).value == "12"
+    assert (await kernel.execute("asyncio.run(twice(3))")).value == "6"
+
+
+async def test_sys_exit_ends_the_cell_and_keeps_the_variables(kernel):
+    run = await kernel.execute("x = 1\nimport sys\nsys.exit('enough')")
+    assert (run.error_kind, run.restarted) == ("exception", False)
+    assert "SystemExit: enough" in (run.error or "")
+    assert (await kernel.execute("x")).value == "1"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Bad(Exception):\n    def __str__(self): raise SystemExit\nraise Bad",
+        "class Bad:\n    def __repr__(self): raise KeyboardInterrupt\nBad()",
+        "import sys\nsys.stdout = sys.stderr = None\n1/0",
+        "import sys\nsys.stdout.close()\n1/0",
+        "import os\nos.close(1)\nos.close(2)\nprint(1)",
+        "raise KeyboardInterrupt",
+        "def f(): f()\nf()",
+        "raise ExceptionGroup('many', [ValueError(1), TypeError(2)])",
+        "import builtins\nbuiltins.eval = builtins.repr = None\n1/0",
+        "globals().clear()\n1/0",
+        "import sys\nsys.modules.clear()\n1/0",
+        "import os\nif os.fork():\n    os.wait()\n1/0",
+    ],
+)
+async def test_a_strange_cell_is_an_error_and_the_next_one_runs(kernel, code):
+    assert (await kernel.execute(code)).error_kind in ("exception", "crash")
+    run = await kernel.execute("print('still'); 'here'")
+    assert (run.output, run.value) == ("still\n", "'here'") or run.error_kind
+
+
+async def test_text_that_is_not_unicode_comes_out_readable(kernel):
+    run = await kernel.execute("import os\nprint('\\ud800', flush=True)\nos.write(1, b'\\xff\\n')\n'\\ud800 ü'")
+    assert run.output == "\\ud800\n\ufffd\n"
+    assert run.value == "'\\ud800 ü'"
+
+
+async def test_long_output_values_and_errors_keep_head_and_tail(walls):
+    async with Kernel(SandboxConfig(output_chars=100)) as kernel:
+        run = await kernel.execute("print('a' * 1000 + 'b' * 1000)\n'c' * 1000")
+        assert run.output == "a" * 50 + "\n[... 1,901 bytes cut ...]\n" + "b" * 49 + "\n"
+        assert run.value == "'" + "c" * 49 + "\n[... 902 characters cut ...]\n" + "c" * 49 + "'"
+        assert len((await kernel.execute("raise ValueError('d' * 1000)")).error or "") < 200
+
+
+# Time
+
+
+async def test_an_endless_loop_is_interrupted_and_the_variables_are_kept(walls):
+    async with Kernel(SandboxConfig(seconds=0.3)) as kernel:
+        run = await kernel.execute("x = 1\nprint('so far')\nwhile True: pass")
+        assert (run.error_kind, run.restarted, run.output) == ("timeout", False, "so far\n")
+        assert "did not end within 0.3 s" in (run.error or "")
+        assert "line 3" in (run.error or "")
+        assert run.seconds < 2
+        assert (await kernel.execute("x")).value == "1"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time\ntime.sleep(99)",
+        "import subprocess\nsubprocess.run(['sleep', '99'])",
+        "import asyncio\nawait asyncio.sleep(99)",
+        "import threading\nthreading.Event().wait()",
+        "while True: print('x' * 100)",
+        "import os\nfor n in range(10**6): os.write(1, b'x' * 1024)",
+    ],
+)
+async def test_waiting_and_printing_are_interrupted_too(walls, code):
+    async with Kernel(SandboxConfig(seconds=0.3, output_chars=200)) as kernel:
+        await kernel.execute("x = 1")
+        run = await kernel.execute(code)
+        assert (run.error_kind, run.restarted) == ("timeout", False)
+        assert len(run.output) < 300
+        assert (await kernel.execute("x")).value == "1"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+        "import time\nwhile True:\n    try: time.sleep(9)\n    except BaseException: pass",
+        "import os\nos.setpgid(0, 0)\nwhile True: pass",
+        "import os\nos.closerange(3, 100)\nwhile True: pass",
+    ],
+)
+async def test_a_cell_that_will_not_yield_is_killed_and_the_model_is_told(walls, monkeypatch, code):
+    monkeypatch.setattr("deepagent.sandbox.kernel.GRACE_SECONDS", 0.2)
+    async with Kernel(SandboxConfig(seconds=0.3), call_tool=echo) as kernel:
+        await kernel.bind([SEARCH])
+        await kernel.execute("x = 1")
+        run = await kernel.execute("print('so far')\n" + code)
+        assert (run.error_kind, run.restarted, run.output) == ("timeout", True, "so far\n")
+        assert "variables are gone" in (run.error or "")
+        assert not kernel.alive
+        after = await kernel.execute("x")
+        assert "NameError" in (after.error or "")
+        assert not after.restarted
+        assert "shop.search" in ((await kernel.execute("shop_search('a')")).value or "")
+
+
+# Loss
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import os\nos._exit(3)", "it ended with exit status 3"),
+        ("import ctypes\nctypes.string_at(0)", "it was killed by SIGSEGV"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "it was killed by SIGKILL"),
+        ("import os\nos.abort()", "it was killed by SIGABRT"),
+        ("import os\nos.closerange(0, 100)", "it ended with exit status 1"),
+    ],
+)
+async def test_a_crash_is_told_and_the_next_cell_has_a_fresh_interpreter(kernel, code, reason):
+    await kernel.execute("x = 1")
+    run = await kernel.execute("print('last words', flush=True)\n" + code)
+    assert (run.error_kind, run.restarted, run.output) == ("crash", True, "last words\n")
+    assert reason in (run.error or "")
+    assert (await kernel.execute("'x' in globals()")).value == "False"
+
+
+async def test_a_crash_between_cells_is_told_with_the_next_one(kernel):
+    await kernel.execute("x = 1\nimport os, threading\nthreading.Timer(0.05, os._exit, [0]).start()")
+    await until(lambda: not kernel.alive)
+    run = await kernel.execute("1")
+    assert (run.value, run.error, run.restarted) == ("1", None, True)
+
+
+async def test_cancelling_leaves_a_kernel_that_can_be_used_and_no_process(kernel):
+    await kernel.execute("x = 1")
+    running = asyncio.create_task(kernel.execute("import subprocess\nsubprocess.run(['sleep', '99'])"))
+    await until(lambda: len(descendants(os.getpid())) > 3)
+    old = descendants(os.getpid())
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: not old & descendants(os.getpid()))
+    run = await kernel.execute("'x' in globals()")
+    assert (run.value, run.restarted) == ("False", True)
+
+
+async def test_cancelling_while_it_starts_leaves_nothing_behind(walls):
+    before = open_files()
+    async with Kernel() as kernel:
+        for _ in range(5):
+            running = asyncio.create_task(kernel.execute("1"))
+            await asyncio.sleep(0)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        assert (await kernel.execute("1")).value == "1"
+    await until(lambda: not descendants(os.getpid()))
+    assert open_files() == before
+
+
+async def test_leaving_ends_every_process_and_closes_every_pipe(walls):
+    before = open_files()
+    async with Kernel() as kernel:
+        await kernel.execute("import subprocess\nfor _ in range(3): subprocess.Popen(['setsid', 'sleep', '99'])")
+        assert len(descendants(os.getpid())) > 3
+    await until(lambda: not descendants(os.getpid()))
+    assert open_files() == before
+    with pytest.raises(SandboxError, match="closed"):
+        await kernel.execute("1")
+
+
+async def test_cells_that_are_sent_at_once_run_one_after_another(kernel):
+    runs = await asyncio.gather(*(kernel.execute(f"print({n}); {n}") for n in range(5)))
+    assert [run.output for run in runs] == [f"{n}\n" for n in range(5)]
+
+
+# Tools
+
+
+async def test_tools_are_functions_called_by_position_or_name(shop):
+    run = await shop.execute("shop_search('lamp', 3)")
+    assert run.value == "{'name': 'shop.search', 'arguments': {'query': 'lamp', 'limit': 3}}"
+    run = await shop.execute("shop_search(order='size', query='lamp')['arguments']")
+    assert run.value == "{'order': 'size', 'query': 'lamp'}"
+
+
+async def test_an_optional_argument_left_at_none_is_not_sent(shop):
+    assert (await shop.execute("shop_search('lamp', None)['arguments']")).value == "{'query': 'lamp'}"
+
+
+async def test_a_tool_explains_itself(shop):
+    run = await shop.execute("help(shop_search)\nimport inspect\nstr(inspect.signature(shop_search))")
+    assert run.value == "\"(query, limit=None, order='price')\""
+    assert SEARCH.signature in run.output
+    assert "Finds goods." in run.output
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("shop_search('a', 1, 'b', 2)", "TypeError: shop_search() takes at most 3 arguments, 4 were given"),
+        ("shop_search('a', query='b')", "TypeError: shop_search() got two values for argument 'query'"),
+        ("shop_search({1, 2})", "TypeError: Object of type set is not JSON serializable"),
+        ("shop_search('a' * 2**23)", "ToolError: the arguments of shop.search are too large; pass less at a time"),
+    ],
+)
+async def test_a_wrong_call_is_an_error_in_the_cell(shop, call, error):
+    run = await shop.execute(call)
+    assert (run.error or "").endswith(error)
+
+
+async def test_a_tool_error_can_be_caught_by_the_cell(walls):
+    async def broken(name, arguments):
+        raise ToolFailedError("the shop is closed; try tomorrow")
+
+    async with Kernel(call_tool=broken) as kernel:
+        await kernel.bind([SEARCH])
+        run = await kernel.execute("try:\n    shop_search('a')\nexcept ToolError as error:\n    print(error)")
+        assert run.output == "the shop is closed; try tomorrow\n"
+        assert "ToolError: the shop is closed" in ((await kernel.execute("shop_search('a')")).error or "")
+
+
+async def test_an_error_that_is_not_the_model_s_leaves_execute(walls):
+    async def broken(name, arguments):
+        raise StoreError("the disk is full")
+
+    async with Kernel(call_tool=broken) as kernel:
+        await kernel.bind([SEARCH])
+        with pytest.raises(StoreError):
+            await kernel.execute("shop_search('a')")
+        assert (await kernel.execute("1")).restarted
+
+
+@pytest.mark.parametrize("result", [None, True, 1.5, "text", '{"a": 1}', [1, [2]], {"a": {"b": None}}, "ü\ud800\n"])
+async def test_results_arrive_as_they_are(walls, result):
+    async def give(name, arguments):
+        return result
+
+    async with Kernel(call_tool=give) as kernel:
+        await kernel.bind([SEARCH])
+        assert (await kernel.execute("print(repr(shop_search('a')))")).output == repr(result) + "\n"
+
+
+async def test_other_results_arrive_as_data_or_text_and_too_large_ones_as_an_error(walls):
+    results = iter([SEARCH, object, float("nan"), "x" * 2**24])
+
+    async def give(name, arguments):
+        return next(results)
+
+    async with Kernel(call_tool=give) as kernel:
+        await kernel.bind([SEARCH])
+        assert (await kernel.execute("shop_search('a')['description']")).value == "'Finds goods.'"
+        assert (await kernel.execute("type(shop_search('a')).__name__")).value == "'str'"
+        assert (await kernel.execute("shop_search('a')")).value == "nan"
+        assert "larger than" in ((await kernel.execute("shop_search('a')")).error or "")
+
+
+async def test_a_tool_that_was_found_by_a_cell_can_be_called_in_the_same_cell(walls):
+    async def find(name, arguments):
+        await kernel.bind([ToolSpec(name="found")])
+        return name
+
+    async with Kernel(call_tool=find) as kernel:
+        await kernel.bind([SEARCH])
+        assert (await kernel.execute("shop_search('a') + ' ' + found()")).value == "'shop.search found'"
+
+
+async def test_tools_can_be_called_from_threads(shop):
+    run = await shop.execute(
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(lambda n: shop_search(str(n))['arguments']['query'], range(50)))\n"
+        "found == [str(n) for n in range(50)]"
+    )
+    assert run.value == "True"
+
+
+async def test_a_slow_tool_ends_with_the_cell_and_its_late_result_is_not_mixed_up(walls):
+    cancelled = []
+
+    async def slow(name, arguments):
+        try:
+            await asyncio.sleep(99 if arguments["query"] == "slow" else 0)
+        except asyncio.CancelledError:
+            cancelled.append(name)
+            raise
+        return arguments["query"]
+
+    async with Kernel(SandboxConfig(seconds=0.3), call_tool=slow) as kernel:
+        await kernel.bind([SEARCH])
+        run = await kernel.execute("x = 1\nshop_search('slow')")
+        assert (run.error_kind, run.restarted) == ("timeout", False)
+        assert cancelled == ["shop.search"]
+        assert (await kernel.execute("x, shop_search('quick')")).value == "(1, 'quick')"
+
+
+async def test_a_forked_child_cannot_call_tools(shop):
+    child = "import os\nif os.fork() == 0:\n    try: shop_search('a')\n    except ToolError as error: print(error)\n"
+    run = await shop.execute(child + "    os._exit(0)\nos.wait()")
+    assert "cannot be called from a forked process" in run.output
+    assert (await shop.execute("shop_search('a')['name']")).value == "'shop.search'"
+
+
+# Without walls
+
+
+async def test_unsafe_runs_the_same_without_walls():
+    async with Kernel(SandboxConfig(seconds=0.5, unsafe=True), call_tool=echo) as kernel:
+        await kernel.bind([SEARCH])
+        await kernel.execute("x = 1\nopen('notes', 'w').close()\nimport os\nhere = os.getcwd()")
+        folder = (await kernel.execute("print(here)")).output.strip()
+        assert os.listdir(folder) == ["notes"]
+        assert (await kernel.execute("while True: pass")).error_kind == "timeout"
+        assert (await kernel.execute("x, shop_search('a')['name']")).value == "(1, 'shop.search')"
+        assert "SIGSEGV" in ((await kernel.execute("import ctypes\nctypes.string_at(0)")).error or "")
+    with pytest.raises(FileNotFoundError):
+        os.listdir(folder)
+    await until(lambda: not descendants(os.getpid()))

@@ -1,0 +1,116 @@
+"""A worker that lies to the host, and a host that dies."""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepagent.sandbox import Kernel, SandboxConfig
+from deepagent.tools import ToolSpec
+from tests.sandbox.processes import descendants, is_running, until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Hostile code can find the pipe to the host, as it runs in the same process.
+PIPE = """
+import fcntl, json, os
+def to_host(fd):
+    try: return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+    except OSError: return False
+host = next(fd for fd in range(3, 64) if to_host(fd))
+def tell(data):
+    while data: data = data[os.write(host, data):]
+def frame(**fields):
+    tell(json.dumps(fields).encode() + b"\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "tell(b'nonsense\\n')",
+        "tell(b'\\xff\\xfe\\n')",
+        "tell(b'[' * 10**6 + b'\\n')",
+        "frame(kind='ready')",
+        "frame(kind='done', id=77, value=None, error=None, error_kind=None)",
+        "frame(kind='done', id=1, value=None, error=None, error_kind='timeout')",
+        'tell(b\'{"kind": "done"\')\nos._exit(0)',
+    ],
+)
+async def test_a_forged_frame_costs_the_interpreter_and_nothing_else(kernel, lie):
+    run = await kernel.execute(PIPE + lie)
+    assert (run.error_kind, run.restarted) == ("crash", True)
+    assert (await kernel.execute("1 + 1")).value == "2"
+
+
+async def test_a_frame_without_end_is_cut_off(kernel):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run = await kernel.execute(PIPE + "while True: tell(b'x' * 65536)")
+    assert "bytes to the host at once" in (run.error or "")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB
+
+
+async def test_a_forged_end_cannot_be_mistaken_for_that_of_the_next_cell(kernel):
+    lie = "frame(kind='done', id=1, value='forged', error=None, error_kind=None)"
+    assert (await kernel.execute(PIPE + lie)).value == "'forged'".strip("'")
+    run = await kernel.execute("'honest'")
+    assert run.value == "'honest'" or run.error_kind == "crash"
+
+
+async def test_a_forged_call_is_authorised_like_any_other(walls):
+    called = []
+
+    async def call(name, arguments):
+        called.append(name)
+
+    async with Kernel(SandboxConfig(seconds=10), call_tool=call) as kernel:
+        await kernel.bind([ToolSpec(name="granted")])
+        steal = PIPE + "granted.__closure__\nimport types\n"
+        steal += (
+            "call = next(c.cell_contents for c in granted.__closure__ if hasattr(c.cell_contents, '_call'))._call\n"
+        )
+        run = await kernel.execute(steal + "call('granted', {})\ncall('secret', {})")
+        assert "'secret' is not a tool of this run" in (run.error or "")
+    assert called == ["granted"]
+
+
+async def test_a_gigabyte_of_output_does_not_grow_the_host(kernel):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run = await kernel.execute("line = 'x' * 2**20\nfor _ in range(1024): print(line)")
+    assert run.error is None
+    assert "bytes cut" in run.output
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024  # KiB
+
+
+@pytest.mark.parametrize("unsafe", [False, True])
+async def test_the_worker_dies_with_a_host_that_is_killed(walls, unsafe):
+    program = (
+        "import asyncio\n"
+        "from deepagent.sandbox import Kernel, SandboxConfig\n"
+        "async def main():\n"
+        f"    async with Kernel(SandboxConfig(unsafe={unsafe})) as kernel:\n"
+        "        await kernel.execute('x = 1')\n"
+        "        print('ready', flush=True)\n"
+        "        await kernel.execute('while True: pass')\n"
+        "asyncio.run(main())\n"
+    )
+    host = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert host.stdout is not None
+    assert await host.stdout.readline() == b"ready\n"
+    workers = descendants(host.pid)
+    assert workers
+    os.kill(host.pid, signal.SIGKILL)
+    await host.wait()
+    await until(lambda: not any(map(is_running, workers)))
+    await host.stdout.read()
