@@ -37,11 +37,11 @@ def read_catalogue(path: Path) -> list[ToolSpec]:
         UsageError: the file cannot be read, or a line is not a tool.
     """
     rows = list(_rows(path))
-    uses = Counter(row.get("name") for _, row in rows if isinstance(row.get("name"), str))
+    uses = Counter(str(row.get("name")) for _, row in rows)
     specs = []
     for line, row in rows:
         try:
-            specs.append(_spec(row, shared=uses[row.get("name")] > 1))
+            specs.append(_spec(row, shared=uses[str(row.get("name"))] > 1))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -69,10 +69,11 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _spec(row: dict[str, Any], *, shared: bool) -> ToolSpec:
     name, toolset = row.get("name"), row.get("toolset", "")
     if "toolset" not in row:
-        groups = [group for group in dict.fromkeys((row.get("category"), row.get("tool"))) if group]
-        toolset = "/".join(map(str, groups))
+        groups = [row[key] for key in ("category", "tool") if row.get(key) and isinstance(row[key], str)]
+        groups = list(dict.fromkeys(groups))
+        toolset = "/".join(groups)
         if shared and groups:
-            name, toolset = ".".join(map(str, [*groups, name])), ""
+            name, toolset = ".".join([*groups, str(name)]), ""
     parameters = row.get("parameters")
     if isinstance(parameters, list):
         parameters = _schema(parameters)
@@ -87,7 +88,9 @@ def _schema(parameters: list[Any]) -> JsonSchema:
     for parameter in parameters:
         if not isinstance(parameter, dict) or not isinstance(parameter.get("name"), str):
             continue
-        kept = {key: parameter[key] for key in ("description", "enum", "default") if parameter.get(key)}
+        kept = {
+            key: parameter[key] for key in ("description", "enum", "default") if parameter.get(key) not in (None, "")
+        }
         kind = _JSON_TYPES.get(str(parameter.get("type")).lower())
         properties[parameter["name"]] = {"type": kind, **kept} if kind else kept
         if parameter.get("required") is True:

@@ -56,7 +56,7 @@ class SentenceEncoder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._loading = threading.Lock()
+        self._lock = threading.RLock()
         self._loaded: Any = None
 
     @functools.cached_property
@@ -91,17 +91,22 @@ class SentenceEncoder:
         order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
         for start in range(0, len(order), self._CHUNK):
             rows = order[start : start + self._CHUNK]
-            chunk = [texts[row] for row in rows]
-            vectors[rows] = self._model.encode(
-                chunk, batch_size=self._BATCH, normalize_embeddings=True, show_progress_bar=False
-            )
+            vectors[rows] = self._encode_chunk([texts[row] for row in rows])
             if progress:
                 progress(start + len(rows), len(order))
         return vectors
 
+    def _encode_chunk(self, texts: list[str]) -> Matrix:
+        # One thread at a time: the tokenizer refuses to be used by two.
+        with self._lock:
+            vectors: Matrix = self._model.encode(
+                texts, batch_size=self._BATCH, normalize_embeddings=True, show_progress_bar=False
+            )
+        return vectors
+
     @property
     def _model(self) -> Any:
-        with self._loading:
+        with self._lock:
             if self._loaded is None:
                 self._loaded = _load(self._folder, self.name)
             return self._loaded

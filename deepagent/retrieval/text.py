@@ -43,7 +43,7 @@ def clean(text: str, limit: int) -> str:
     text = unicodedata.normalize("NFKC", text[:limit].encode("utf-8", "replace").decode())
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(text.split())[:limit]
+    return " ".join(text.split())[:limit].rstrip()
 
 
 def words(text: str) -> list[str]:

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from deepagent.retrieval.fusion import LEXICAL_WEIGHT, fuse
+
+SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6))
+
+
+@given(st.data(), SHAPES)
+def test_scores_lie_between_zero_and_one(data: st.DataObject, shape: tuple[int, int]):
+    dense = data.draw(arrays(np.float32, shape, elements=st.floats(-1, 1, width=32)))
+    lexical = data.draw(arrays(np.float32, shape, elements=st.floats(0, 1000, width=32)))
+    fused = fuse(dense, lexical)
+    assert fused.shape == shape[1:]
+    assert (fused >= 0).all()
+    assert (fused <= 1 + 1e-5).all()
+
+
+def test_a_tool_that_is_best_in_both_scores_one():
+    assert fuse(np.float32([[0.6, 0.3]]), np.float32([[7, 1]]))[0] == pytest.approx(1)
+
+
+def test_the_weight_is_shared_between_words_and_meaning():
+    fused = fuse(np.float32([[0.6, 0]]), np.float32([[0, 7]]))
+    assert fused == pytest.approx([1 - LEXICAL_WEIGHT, LEXICAL_WEIGHT])
+
+
+def test_what_one_sentence_needs_is_found_beside_what_all_of_it_is_about():
+    whole, first, second = [0.9, 0.5, 0.6], [0.9, 0.1, 0.1], [0.1, 0.9, 0.1]
+    dense = np.float32([whole, first, second])
+    alone, split = fuse(dense[:1], np.zeros((1, 3), np.float32)), fuse(dense, np.zeros((3, 3), np.float32))
+    assert alone.argsort().tolist()[::-1] == [0, 2, 1]
+    assert split.argsort().tolist()[::-1] == [0, 1, 2]
+
+
+def test_without_any_likeness_all_scores_are_zero():
+    assert fuse(np.float32([[-0.5, 0]]), np.float32([[0, 0]])).tolist() == [0, 0]
