@@ -73,9 +73,8 @@ class TagsDialect:
 
     def render(self, action: Action, observation: str) -> str:
         """See `Dialect.render`. Tags inside the observation are defused: results must not read as actions."""
-        if action.kind == "malformed":
-            observation = f"{observation} {reminder(self._abilities)}"
-        return _block(_RESULTS.get(action.kind, "system_message"), observation)
+        trailer = f" {reminder(self._abilities)}" if action.kind == "malformed" else ""
+        return _block(_RESULTS.get(action.kind, "system_message"), observation, trailer)
 
     def memory(self, text: str) -> str:
         """See `Dialect.memory`."""
@@ -91,8 +90,9 @@ class TagsDialect:
         return bodies.braced_or_plain(body) or None
 
 
-def _block(tag: str, text: str) -> str:
-    return f"\n<{tag}>\n{_OURS.sub('&lt;', text).strip()}\n</{tag}>\n"
+def _block(tag: str, text: str, trailer: str = "") -> str:
+    """A block whose text cannot pose as one of our tags; the trailer is ours and may name them."""
+    return f"\n<{tag}>\n{_OURS.sub('&lt;', text).strip()}{trailer}\n</{tag}>\n"
 
 
 def _complete(text: str) -> Parsed | None:

@@ -136,3 +136,8 @@ def test_a_demanded_answer_is_read_with_and_without_its_closing_tag():
     assert TAGS.demanded("42</answer>") == "42"
     assert TAGS.demanded(" 42 ") == "42"
     assert TAGS.demanded("</answer>") is None
+
+
+def test_a_reply_without_action_is_answered_with_the_spellings_at_hand():
+    shown = TAGS.render(Malformed(problem="the reply holds no action"), "The reply holds no action.")
+    assert "Act with <tool_search>, <tool_call>, <execute>, <answer>." in shown
