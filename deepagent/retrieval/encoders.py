@@ -147,8 +147,7 @@ class HashEncoder:
     """Vectors from hashed pieces of words (3 to 5 letters): no weights, no meaning, only spelling.
 
     For tests, and where no weights can be had. It forgives endings and typing errors but knows no synonyms.
-    On ToolBench (3,225 tools, 800 queries) its recall@5 is 49 alone and 64
-    fused with BM25, which reaches 65 by itself; MiniLM has 58 and 71.
+    Recall@5 of whole searches on ToolBench (3,225 tools, 800 queries): 64 with it, 71 with MiniLM, 65 by words alone.
 
     Args:
         dimension: length of a vector.
