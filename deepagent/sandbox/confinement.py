@@ -2,7 +2,8 @@
 
 bubblewrap puts the program into namespaces of its own: user, mount, pid, network, IPC, host name and cgroup. Inside
 it has no capabilities, cannot make further user namespaces, and finds only the system's programs and libraries, the
-running Python's standard library, /proc of its own processes, a few devices and a workspace of limited size.
+running Python's standard library, /proc of its own processes, a few devices and a workspace of limited size. A
+filter refuses the system calls that only an attack would need.
 
 bubblewrap itself runs as an unprivileged user. Root therefore drops to `nobody` first. As `nobody` cannot read a
 Python that lives in root's home, that Python is shown to it in another place, in a private mount namespace. All of
@@ -20,6 +21,7 @@ import sys
 from pathlib import Path
 
 from deepagent.errors import SandboxUnavailableError
+from deepagent.sandbox import seccomp
 
 WORKSPACE = "/workspace"
 ENVIRONMENT = {
@@ -47,7 +49,9 @@ def interpreter() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 
 
-def confined(program: list[str], *, workspace_mb: int, info_fd: int | None = None) -> list[str]:
+def confined(
+    program: list[str], *, workspace_mb: int, info_fd: int | None = None, filter_fd: int | None = None
+) -> list[str]:
     """The command line that runs `program` inside the walls.
 
     It must be started with an empty environment: /proc inside shows the environment that bubblewrap was started with.
@@ -56,6 +60,7 @@ def confined(program: list[str], *, workspace_mb: int, info_fd: int | None = Non
         program: an absolute path and its arguments.
         workspace_mb: size of the workspace in MiB.
         info_fd: where bubblewrap writes the pid of the sandbox's first process as JSON.
+        filter_fd: where it reads the filter of system calls.
 
     Raises:
         SandboxUnavailableError: a program that this needs is missing.
@@ -71,6 +76,8 @@ def confined(program: list[str], *, workspace_mb: int, info_fd: int | None = Non
     command += [_find("bwrap"), *_isolation(), *_files(python, workspace_mb)]
     if info_fd is not None:
         command += ["--info-fd", str(info_fd)]
+    if filter_fd is not None:
+        command += ["--seccomp", str(filter_fd)]
     return [*command, "--", *program]
 
 
@@ -78,16 +85,18 @@ def confined(program: list[str], *, workspace_mb: int, info_fd: int | None = Non
 def check() -> str | None:
     """Try the walls once. Returns None when they stand, else why they do not, in words."""
     try:
-        command = confined([interpreter(), "-I", "-S", "-c", "pass"], workspace_mb=1)
-        done = subprocess.run(  # noqa: S603 - our own command line
-            command,
-            env={},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
+        with seccomp.opened() as filter_fd:
+            program = [interpreter(), "-I", "-S", "-c", "pass"]
+            done = subprocess.run(  # noqa: S603 - our own command line
+                confined(program, workspace_mb=1, filter_fd=filter_fd),
+                env={},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[] if filter_fd is None else [filter_fd],
+                capture_output=True,
+                text=True,
+                timeout=_PROBE_SECONDS,
+                check=False,
+            )
     except SandboxUnavailableError as error:
         return str(error)
     except subprocess.TimeoutExpired:

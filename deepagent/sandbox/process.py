@@ -8,13 +8,14 @@ import functools
 import json
 import os
 import signal
+import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from deepagent.errors import SandboxError
-from deepagent.sandbox import confinement, worker
+from deepagent.sandbox import confinement, seccomp, worker
 from deepagent.sandbox.capture import Capture
 from deepagent.sandbox.config import SandboxConfig
 from deepagent.sandbox.frames import FRAME_BYTES, ForgedFrameError, Frame, Ready, parse_frame
@@ -42,7 +43,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: subprocess.Popen[bytes],
         pipes: Pipes,
         folder: tempfile.TemporaryDirectory[str] | None,
         output_chars: int,
@@ -66,7 +67,7 @@ class WorkerProcess:
         pipes = Pipes()
         folder = tempfile.TemporaryDirectory(prefix="deepagent-", ignore_cleanup_errors=True) if config.unsafe else None
         try:
-            process = await _spawn(config, pipes, folder)
+            process = _spawn(config, pipes, folder)
         except OSError as error:
             pipes.close()
             raise SandboxError(f"the sandbox's interpreter did not start: {error}") from error
@@ -106,8 +107,8 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is running, as far as is known without asking it."""
-        return self._process.returncode is None
+        """Whether the process is running."""
+        return self._process.poll() is None
 
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
@@ -185,7 +186,7 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         self._pipes.close()
-        await self._process.wait()
+        await self._ended()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -193,7 +194,7 @@ class WorkerProcess:
         """Its end in words; waits for it, as the pipe closes a little earlier."""
         try:
             async with asyncio.timeout(_END_SECONDS):
-                status = await self._process.wait()
+                status = await self._ended()
         except TimeoutError:
             return "it closed its pipes to the host"
         number = -status if status < 0 else status - 128  # bubblewrap reports signals as a shell does
@@ -201,6 +202,17 @@ class WorkerProcess:
             with contextlib.suppress(ValueError):
                 return f"it was killed by {signal.Signals(number).name}"
         return f"it ended with exit status {status}"
+
+    async def _ended(self) -> int:
+        """Wait for the end of the process without a thread. Returns its exit status."""
+        if self.alive:
+            loop = asyncio.get_running_loop()
+            handle = os.pidfd_open(self._process.pid)
+            try:
+                await _ready(loop.add_reader, loop.remove_reader, handle)
+            finally:
+                os.close(handle)
+        return self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         if self.alive:
@@ -220,21 +232,34 @@ def worker_source() -> str:
     return Path(worker.__file__).read_text(encoding="utf-8")
 
 
-async def _spawn(
+def _spawn(
     config: SandboxConfig, pipes: Pipes, folder: tempfile.TemporaryDirectory[str] | None
-) -> asyncio.subprocess.Process:
+) -> subprocess.Popen[bytes]:
+    """Start the process. Not with asyncio: cancelled half-way, that kills only the first process of the sandbox."""
     program = [confinement.interpreter(), "-I", "-S", "-c", worker_source()]
-    if folder is None:
-        program = confinement.confined(program, workspace_mb=config.workspace_mb, info_fd=pipes.info_inside)
+    if folder is not None:
+        environment = confinement.ENVIRONMENT | {"HOME": folder.name, "TMPDIR": folder.name}
+        return _popen(program, pipes, cwd=folder.name, env=environment)
+    with seccomp.opened() as filter_fd:
+        program = confinement.confined(
+            program, workspace_mb=config.workspace_mb, info_fd=pipes.info_inside, filter_fd=filter_fd
+        )
+        kept = [fd for fd in (pipes.info_inside, filter_fd) if fd is not None]
+        return _popen(program, pipes, cwd="/", env={}, pass_fds=kept)
+
+
+def _popen(
+    program: list[str], pipes: Pipes, *, cwd: str, env: dict[str, str], pass_fds: Collection[int] = ()
+) -> subprocess.Popen[bytes]:
     stdin, stdout, stderr = pipes.inside
-    return await asyncio.create_subprocess_exec(
-        *program,
+    return subprocess.Popen(  # noqa: S603 - our own command line
+        program,
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
-        pass_fds=() if folder else (pipes.info_inside,),
-        cwd=folder.name if folder else "/",
-        env=confinement.ENVIRONMENT | {"HOME": folder.name, "TMPDIR": folder.name} if folder else {},
+        cwd=cwd,
+        env=env,
+        pass_fds=pass_fds,
         start_new_session=True,
     )
 

@@ -25,6 +25,18 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def with_argument(argument: str) -> set[int]:
+    """All living processes that were started with an argument, those that lost their parent too."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if argument.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -8,7 +8,7 @@ import pytest
 from deepagent.errors import SandboxError, StoreError, ToolFailedError
 from deepagent.sandbox import Kernel, SandboxConfig
 from deepagent.tools import ToolSpec
-from tests.sandbox.processes import descendants, open_files, until
+from tests.sandbox.processes import descendants, open_files, until, with_argument
 
 SEARCH = ToolSpec(
     name="shop.search",
@@ -226,17 +226,21 @@ async def test_cancelling_leaves_a_kernel_that_can_be_used_and_no_process(kernel
     assert (run.value, run.restarted) == ("False", True)
 
 
-async def test_cancelling_while_it_starts_leaves_nothing_behind(walls):
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5])
+async def test_cancelling_while_it_starts_leaves_nothing_behind(walls, turns):
     before = open_files()
-    async with Kernel() as kernel:
+    megabytes = 1000 + os.getpid() % 10_000  # something by which to tell our processes from all others
+    async with Kernel(SandboxConfig(workspace_mb=megabytes)) as kernel:
         for _ in range(5):
             running = asyncio.create_task(kernel.execute("1"))
-            await asyncio.sleep(0)
+            for _ in range(turns + 1):
+                await asyncio.sleep(0)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
         assert (await kernel.execute("1")).value == "1"
-    await until(lambda: not descendants(os.getpid()))
+        assert with_argument(str(megabytes * 2**20))
+    await until(lambda: not with_argument(str(megabytes * 2**20)))
     assert open_files() == before
 
 

@@ -104,7 +104,7 @@ async def test_the_worker_dies_with_a_host_that_is_killed(walls, unsafe):
         program,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert host.stdout is not None
     assert await host.stdout.readline() == b"ready\n"
