@@ -105,12 +105,16 @@ def find(name: str | Weights) -> Weights:
     return known[name]
 
 
-def folder() -> Path:
-    """Where weights are kept on this machine."""
+def cache_folder() -> Path:
+    """Where everything is kept that can be fetched or made again: `DEEPAGENT_CACHE`, or the user's cache folder."""
     import platformdirs
 
-    root = os.environ.get("DEEPAGENT_CACHE") or platformdirs.user_cache_dir("deepagent")
-    return Path(root).expanduser() / "weights"
+    return Path(os.environ.get("DEEPAGENT_CACHE") or platformdirs.user_cache_dir("deepagent")).expanduser()
+
+
+def folder() -> Path:
+    """Where weights are kept on this machine."""
+    return cache_folder() / "weights"
 
 
 def path(name: str | Weights) -> Path:

@@ -1,0 +1,53 @@
+"""What a model's YAML file may say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepagent.models.embedded import DEFAULT
+from deepagent.models.servers import Api
+from deepagent.models.weights import Weights
+
+
+class KindConfig(BaseModel):
+    """The part that says how to read the rest."""
+
+    kind: Literal["http", "embedded"]
+
+
+class HttpConfig(BaseModel):
+    """A model behind a server."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["http"]
+    url: str
+    """Base of the API, such as http://127.0.0.1:8000/v1."""
+    model: str | None = None
+    """Name at the server; left out where it serves one only."""
+    api: Api = "auto"
+    """One continuing stream (completions), a conversation (chat), or what the server offers (auto)."""
+    context: int | None = Field(None, ge=256)
+    """Window in tokens, for servers that do not tell."""
+    timeout: float = Field(1800.0, gt=0)
+    """Longest time of one request in seconds."""
+    retries: int = Field(4, ge=0, le=20)
+    """Further attempts after a failure that may pass."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; the key itself is never written down."""
+
+
+class EmbeddedConfig(BaseModel):
+    """A small model inside this process."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["embedded"]
+    weights: str | Weights = DEFAULT
+    """Name in the catalogue, path of a GGUF file, or an entry with its own pinned source."""
+    context: int = Field(8192, ge=256)
+    """Window in tokens."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; all by default."""

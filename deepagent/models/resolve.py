@@ -1,0 +1,72 @@
+"""From the word that names a model to the model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from deepagent import settings
+from deepagent.errors import ConfigError, UsageError
+from deepagent.models.base import Model
+from deepagent.models.config import EmbeddedConfig, HttpConfig, KindConfig
+from deepagent.models.embedded import EmbeddedModel
+from deepagent.models.http import HttpModel
+
+CONFIGS = Path(__file__).parent.parent / "configs" / "models"
+
+
+def open_model(spec: str) -> Model:
+    """Make the model that a word stands for; it is opened by `async with`.
+
+    Args:
+        spec: `embedded`, `embedded:NAME` (weights by name or path), `http://host:port/v1[#MODEL]`, the path of a
+            YAML file, or the name of one in `configs/models`.
+
+    Raises:
+        UsageError: it names no model.
+        ConfigError: its YAML file says something wrong, or the variable for its key is not set.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "embedded":
+        return EmbeddedModel(rest) if rest else EmbeddedModel()
+    if kind in ("http", "https"):
+        url, _, model = spec.partition("#")
+        return HttpModel(url, model or None)
+    return from_config(read_config(spec))
+
+
+def read_config(spec: str) -> HttpConfig | EmbeddedConfig:
+    """Read a model's YAML file, given by path or by name. Raises as `open_model`."""
+    path = Path(spec).expanduser() if spec.endswith((".yaml", ".yml")) else CONFIGS / f"{spec}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+        raise UsageError(
+            f"no model is called {spec!r}: give embedded[:NAME], URL[#MODEL], a YAML file, or one of {known}"
+        )
+    if settings.read(path, KindConfig).kind == "embedded":
+        return settings.read(path, EmbeddedConfig)
+    return settings.read(path, HttpConfig)
+
+
+def from_config(config: HttpConfig | EmbeddedConfig) -> Model:
+    """Make the model that a config describes.
+
+    Raises:
+        ConfigError: the environment variable for its key is not set.
+    """
+    if isinstance(config, EmbeddedConfig):
+        return EmbeddedModel(config.weights, context=config.context, threads=config.threads)
+    key = None
+    if config.api_key_env is not None:
+        key = os.environ.get(config.api_key_env)
+        if not key:
+            raise ConfigError(f"the key for {config.url} is missing: set the environment variable {config.api_key_env}")
+    return HttpModel(
+        config.url,
+        config.model,
+        api=config.api,
+        context=config.context,
+        timeout=config.timeout,
+        retries=config.retries,
+        api_key=key,
+    )

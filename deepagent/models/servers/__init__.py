@@ -1,0 +1,82 @@
+"""Which kind of server answers at a URL, found by asking it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from deepagent.errors import ConfigError
+from deepagent.models.servers.base import Server
+from deepagent.models.servers.chat import ChatServer
+from deepagent.models.servers.llama import LlamaServer
+from deepagent.models.servers.vllm import VllmServer
+from deepagent.models.transport import JsonObject, Transport
+
+Api = Literal["auto", "completions", "chat"]
+
+__all__ = ["Api", "ChatServer", "Server", "detect"]
+
+
+async def detect(transport: Transport, model: str | None, api: Api, context: int | None) -> Server:
+    """Find out what a server is, which model it serves and how large its window is.
+
+    Args:
+        transport: to the server's root.
+        model: wanted model; None takes the only one that is served.
+        api: `auto` prefers one continuing stream over a conversation, where the server offers template and tokens.
+        context: window in tokens; None believes the server.
+
+    Raises:
+        ConfigError: the server offers no completions but they are wanted, or what it does not say is not configured.
+        ModelError: it cannot be asked.
+    """
+    listed = await transport.probe("v1/models") or {}
+    name = model or _only_model(listed, transport.where)
+    properties = await transport.probe("props")
+    settings = (properties or {}).get("default_generation_settings")
+    if isinstance(settings, dict):
+        size = context or _size(settings.get("n_ctx")) or _unknown_size(transport.where)
+        return ChatServer(name, size) if api == "chat" else LlamaServer(transport, name, size)
+    if api != "chat":
+        hello = {"model": name, "messages": [{"role": "user", "content": "hello"}], "add_generation_prompt": True}
+        tokenized = await transport.probe("tokenize", hello) or {}
+        if isinstance(tokenized.get("tokens"), list):
+            size = context or _size(tokenized.get("max_model_len")) or _unknown_size(transport.where)
+            return VllmServer(transport, name, size)
+        if api == "completions":
+            raise ConfigError(f"{transport.where} offers no chat template for completions: set api to chat or auto")
+    return ChatServer(name, context or _listed_size(listed, name) or _unknown_size(transport.where))
+
+
+def _only_model(listed: JsonObject, where: str) -> str:
+    names = [str(one["id"]) for one in _models(listed) if one.get("id")]
+    if len(names) == 1:
+        return names[0]
+    served = f"it serves {', '.join(names[:5])}" if names else "it does not say what it serves"
+    raise ConfigError(f"{where} must be told which model: {served}; write URL#MODEL")
+
+
+def _listed_size(listed: JsonObject, name: str) -> int | None:
+    for one in _models(listed):
+        if one.get("id") == name:
+            return next(
+                (
+                    size
+                    for key in ("max_model_len", "context_length", "context_window")
+                    if (size := _size(one.get(key)))
+                ),
+                None,
+            )
+    return None
+
+
+def _models(listed: JsonObject) -> list[dict[str, Any]]:
+    data = listed.get("data")
+    return [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+
+
+def _size(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _unknown_size(where: str) -> int:
+    raise ConfigError(f"{where} does not say how many tokens its window holds: set `context` in the model's config")

@@ -1,0 +1,44 @@
+"""Server-sent events, read from bytes as they arrive."""
+
+from __future__ import annotations
+
+from deepagent.errors import ModelReplyError
+
+MAX_EVENT = 8 << 20
+"""Bytes of one event; a server that never ends a line must not fill the memory."""
+
+
+class EventParser:
+    """Turns a byte stream, cut anywhere, into the data of its events.
+
+    Lines may end in LF, CRLF or CR. Comments, names and ids are skipped: model servers say nothing with them.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """Take the next bytes and return the data of all events that are complete now.
+
+        Raises:
+            ModelReplyError: an event is larger than any reply.
+        """
+        buffer = self._rest + chunk
+        held = b"\r" if buffer.endswith(b"\r") else b""  # may be half of a CRLF
+        lines = buffer.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop() + held
+        events = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._data.append(line[5:].removeprefix(b" "))
+                self._size += len(line)
+            elif not line and self._data:
+                events.append(b"\n".join(self._data).decode(errors="replace"))
+                self._data, self._size = [], 0
+        if self._size + len(self._rest) > MAX_EVENT:
+            raise ModelReplyError(
+                f"the server sent an event of more than {MAX_EVENT >> 20} MiB: it is not a model server"
+            )
+        return events
