@@ -102,6 +102,8 @@ class Worker:
         self._channel.send(kind="ready")
         while (frame := self._channel.receive()) is not None:
             self._bind(frame["tools"])
+            if frame["kind"] != "execute":  # the result of a call that was interrupted before it came
+                continue
             outcome = self._run(frame["code"], frame["id"])
             if self._channel.closed:  # a child that the cell forked and let run on
                 os._exit(0)

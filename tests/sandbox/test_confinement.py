@@ -88,6 +88,10 @@ async def test_it_is_an_ordinary_user_without_capabilities(kernel):
 async def test_no_further_namespaces_can_be_made(kernel):
     unshare = "import ctypes; [ctypes.CDLL(None).unshare(kind) for kind in (0x10000000, 0x20000, 0x40000000)]"
     assert (await kernel.execute(unshare)).value == "[-1, -1, -1]"
+    clone = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+    code = f"import os\nchild = ctypes.CDLL(None).syscall({clone}, 0x10000000 | 17, 0, 0, 0, 0)\n"
+    code += "os._exit(0) if child == 0 else child"
+    assert (await kernel.execute(code)).value == "-1"
 
 
 async def test_only_its_own_processes_and_pipes_are_visible(kernel):

@@ -78,6 +78,22 @@ async def test_a_forged_call_is_authorised_like_any_other(walls):
     assert called == ["granted"]
 
 
+async def test_a_result_that_nobody_waits_for_is_not_taken_for_another(walls):
+    count = iter(range(100))
+
+    async def call(name, arguments):
+        return next(count)
+
+    async with Kernel(SandboxConfig(seconds=10), call_tool=call) as kernel:
+        await kernel.bind([ToolSpec(name="tool")])
+        assert (
+            await kernel.execute(PIPE + "frame(kind='call', id=-1, name='tool', arguments={})\ntool()")
+        ).value == "1"
+        await kernel.execute("frame(kind='call', id=-1, name='tool', arguments={})")
+        run = await kernel.execute("tool()")
+        assert (run.value, run.restarted) == ("3", False)
+
+
 async def test_a_gigabyte_of_output_does_not_grow_the_host(kernel):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run = await kernel.execute("line = 'x' * 2**20\nfor _ in range(1024): print(line)")
