@@ -1,14 +1,14 @@
 """One stream of thought that finds its own tools.
 
-    from deepagent import Agent, tool
+from deepagent import Agent, tool
 
-    @tool
-    def orders(customer_id: int) -> list[dict]:
-        '''Orders of one customer: sku and price in USD.'''
-        ...
+@tool
+def orders(customer_id: int) -> list[dict]:
+    '''Orders of one customer: sku and price in USD.'''
+    ...
 
-    run = Agent(tools=[orders]).run_sync("What did customer 7 order?")
-    print(run.answer)
+run = Agent(tools=[orders]).run_sync("What did customer 7 order?")
+print(run.answer)
 """
 
 from importlib import import_module

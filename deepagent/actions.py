@@ -80,12 +80,14 @@ class Observation(Frozen):
         error: the kind of failure (`deepagent.errors.ToolError.kind`, or the sandbox's), or None.
         artifact: id under which the full result is kept when `text` is only a part of it.
         found: tools that a search brought into reach, best first.
+        repeats: the earlier step that did exactly this with exactly this result.
     """
 
     text: str
     error: str | None = None
     artifact: str | None = None
     found: tuple[Found, ...] = ()
+    repeats: int | None = None
 
     @property
     def ok(self) -> bool:

@@ -25,7 +25,8 @@ from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, TagsDialect
 from deepagent.errors import TaskError, UsageError
 from deepagent.memory.folder import MemoryFolder
-from deepagent.models import Model, Usage, open_model, weights
+from deepagent.models import weights
+from deepagent.models.base import Model, Usage
 from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
 from deepagent.runs.events import Event, Status
 from deepagent.runs.store import RunStore
@@ -235,4 +236,8 @@ def default_store() -> Path:
 
 
 def _model(source: str | Model) -> Model:
-    return open_model(source) if isinstance(source, str) else source
+    if not isinstance(source, str):
+        return source
+    from deepagent.models.resolve import open_model
+
+    return open_model(source)

@@ -21,6 +21,8 @@ class Limits(BaseModel):
     """Prompt tokens that were not read from a cache plus generated tokens, folds included."""
     seconds: float | None = Field(None, gt=0)
     """Wall-clock time."""
+    idle: int | None = Field(8, ge=1)
+    """Steps in a row that bring nothing new: repeated to the letter, or without a readable action."""
 
 
 class Budget:
@@ -36,6 +38,7 @@ class Budget:
         self.actions = 0
         self.folds = 0
         self.tokens = 0
+        self.idle = 0
         self._clock = clock
         self._start = clock()
 
@@ -62,6 +65,7 @@ class Budget:
             ("actions", self.actions, self.limits.actions),
             ("tokens", self.tokens, self.limits.tokens),
             ("seconds", self.seconds, self.limits.seconds),
+            ("steps without anything new", self.idle, self.limits.idle),
         ):
             if limit is not None and spent >= limit:
                 return f"the limit of {limit:g} {name} is reached"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
@@ -17,6 +18,7 @@ from deepagent.sandbox import Kernel
 from deepagent.tools import Arguments, Tool, check_arguments, render_result, well_formed
 
 _KEPT_CHARS = 16_000_000
+_CELL = re.compile(r"<cell \d+>")
 
 
 class Performer:
@@ -44,7 +46,7 @@ class Performer:
 
     async def close(self) -> None:
         """End the sandbox."""
-        await self._kernel.close()
+        await self._kernel.__aexit__(None, None, None)
 
     async def grant(self, tools: list[Tool]) -> None:
         """Bring tools into reach, also of code."""
@@ -60,13 +62,13 @@ class Performer:
         key = action.model_dump_json()
         earlier = self._done.get(key)
         if earlier is not None and self._repeatable(action):
-            return _repeated(earlier[0], earlier[1])
+            return _repeated(*earlier)
         try:
             observation = await self._dispatch(step, action)
         except ToolError as error:
             observation = Observation(text=well_formed(str(error)), error=error.kind)
-        if earlier is not None and earlier[1].text == observation.text:
-            observation = _repeated(earlier[0], observation)
+        if earlier is not None and _comparable(earlier[1]) == _comparable(observation):
+            return _repeated(earlier[0], observation)
         self._done[key] = (step, observation)
         return observation
 
@@ -176,9 +178,13 @@ class Performer:
         return False
 
 
+def _comparable(observation: Observation) -> str:
+    return _CELL.sub("<cell>", observation.text)
+
+
 def _repeated(step: int, observation: Observation) -> Observation:
-    note = f"(You did exactly this at step {step}, with this result. Do something else, or answer.)"
-    return observation.model_copy(update={"text": f"{observation.text}\n{note}"})
+    note = f"You did exactly this at step {step}, with this result. It will not change: do something else, or answer."
+    return observation.model_copy(update={"text": f"{observation.text}\n({note})", "repeats": step})
 
 
 def _found(hits: list[Hit]) -> tuple[Found, ...]:

@@ -39,6 +39,7 @@ from deepagent.transcript import BYTES_PER_TOKEN, Message, Segment, Transcript, 
 _MIN_REPLY = 64
 """Tokens that must be left for a reply; below, the window counts as full."""
 _MAX_CONTINUATIONS = 4
+_AGAINST_REPETITION = 0.7
 _CARDS_AFTER_FOLD = 6
 
 
@@ -142,6 +143,8 @@ class Session:
         else:
             began = time.monotonic()
             observation = await self._performer.perform(step, parsed.action)
+            idle = observation.repeats is not None or observation.error == "malformed"
+            self._budget.idle = self._budget.idle + 1 if idle else 0
             await self._observe(step, parsed, observation, time.monotonic() - began)
 
     async def _think(self, step: int) -> Parsed:
@@ -174,9 +177,11 @@ class Session:
             return await self._request(watch)
 
     async def _request(self, watch: Callable[[str], bool]) -> Generated:
-        generated = await self._model.generate(
-            self._window, self._config.sampling, stop=self._dialect.stops, watch=watch
-        )
+        sampling = self._config.sampling
+        if self._budget.idle and sampling.temperature == 0:
+            # Without randomness a model that repeats itself does so for ever.
+            sampling = sampling.model_copy(update={"temperature": _AGAINST_REPETITION, "seed": self._budget.actions})
+        generated = await self._model.generate(self._window, sampling, stop=self._dialect.stops, watch=watch)
         self._spend(generated.usage)
         return generated
 
@@ -202,7 +207,7 @@ class Session:
         self._transcript.windows.append(Window(messages, (prompt,)))
 
     async def _opening(self) -> tuple[tuple[Message, ...], Segment]:
-        """System prompt, tools that are few enough to show, task: the same for every window, so that it stays cached."""
+        """System prompt, tools if few, and task: the same for every window, so that it stays cached."""
         shown = self._catalogue.tools if len(self._catalogue) <= self._config.cards else []
         await self._performer.grant(shown)
         # Tool descriptions may come from elsewhere: they must not open or close chat turns.
@@ -231,7 +236,7 @@ class Session:
             await self._observe(step, parsed, Observation(text=f"Not folded: {error}. Go on.", error="fold"), 0.0)
 
     async def _fold(self, reason: str) -> None:
-        """Replace the window by memory. Nothing changes until the new window is known to be small enough, and logged."""
+        """Replace the window by memory; nothing changes until the new one is small enough, and logged."""
         folder, config = self._folder, self._config.fold
         if folder is None or config is None:
             raise FoldError("folding is off")

@@ -19,6 +19,9 @@ from pydantic import Field
 from deepagent.actions import Frozen
 from deepagent.errors import InvalidArgumentsError, ToolFailedError
 
+_LONGEST_NOTE = 2000
+"""Characters of a description that a card shows; catalogues hold descriptions of a megabyte."""
+
 Effect = Literal["pure", "idempotent", "unsafe"]
 """What a call does to the world: nothing; the same when repeated; something that must not be repeated unasked."""
 
@@ -62,21 +65,35 @@ class ToolSpec(Frozen):
     @property
     def signature(self) -> str:
         """The tool as a Python signature, required parameters first."""
-        properties: dict[str, Any] = self.parameters.get("properties", {})
-        required = [name for name in self.parameters.get("required", []) if name in properties]
-        optional = [name for name in properties if name not in required]
+        properties, required = self.properties, self.required
         parts = [f"{name}: {_python_type(properties[name])}" for name in required]
-        for name in optional:
-            default = properties[name].get("default") if isinstance(properties[name], dict) else None
-            parts.append(f"{name}: {_python_type(properties[name])} = {default!r}")
+        parts += [
+            f"{name}: {_python_type(schema)} = {_shorten(repr(schema.get('default')))}"
+            for name, schema in properties.items()
+            if name not in required
+        ]
         return f"{self.identifier}({', '.join(parts)})"
+
+    @property
+    def properties(self) -> dict[str, JsonSchema]:
+        """The schema of each parameter. Schemas may come from anywhere, so what is no schema reads as an open one."""
+        found = self.parameters.get("properties")
+        if not isinstance(found, dict):
+            return {}
+        return {str(name): schema if isinstance(schema, dict) else {} for name, schema in found.items()}
+
+    @property
+    def required(self) -> list[str]:
+        """Names of the parameters that must be given."""
+        found = self.parameters.get("required")
+        return [name for name in self.properties if isinstance(found, list) and name in found]
 
     @property
     def card(self) -> str:
         """The tool card: signature, description and what is known of each parameter."""
         lines = [self.signature, f"    {_one_line(self.description)}"]
-        for name, schema in self.parameters.get("properties", {}).items():
-            note = _one_line(schema.get("description", "")) if isinstance(schema, dict) else ""
+        for name, schema in self.properties.items():
+            note = _one_line(str(schema.get("description") or ""))
             inner = _inner_fields(schema)
             if note or inner:
                 lines.append(f"    {name}: {note}{inner}")
@@ -114,7 +131,7 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
-    properties = spec.parameters.get("properties", {})
+    properties = spec.properties
     checked = {name: _unquote(value, properties.get(name)) for name, value in arguments.items()}
     unknown = sorted(set(checked) - set(properties))
     closed = "properties" in spec.parameters and not spec.parameters.get("additionalProperties", False)
@@ -180,26 +197,28 @@ def _unquote(value: Any, schema: Any) -> Any:
 def _python_type(schema: Any) -> str:
     if not isinstance(schema, dict):
         return "Any"
-    if "enum" in schema:
-        return "|".join(repr(choice) for choice in schema["enum"][:12]) + ("|..." if len(schema["enum"]) > 12 else "")
+    choices = schema.get("enum")
+    if isinstance(choices, list):
+        return "|".join(_shorten(repr(choice)) for choice in choices[:12]) + ("|..." if len(choices) > 12 else "")
     kind = schema.get("type")
     if isinstance(kind, list):
         return " | ".join(_python_type({**schema, "type": one}) for one in kind)
     if kind == "array" and isinstance(schema.get("items"), dict) and schema["items"].get("type"):
         return f"list[{_python_type(schema['items'])}]"
-    if kind in _PYTHON_TYPES:
+    if isinstance(kind, str) and kind in _PYTHON_TYPES:
         return _PYTHON_TYPES[kind]
     options = schema.get("anyOf") or schema.get("oneOf")
-    if options:
+    if isinstance(options, list):
         return " | ".join(dict.fromkeys(_python_type(option) for option in options))
     return "Any"
 
 
-def _inner_fields(schema: Any) -> str:
+def _inner_fields(schema: JsonSchema) -> str:
     """The fields of an object parameter, so that a model can fill it in."""
-    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+    if not isinstance(schema.get("properties"), dict):
         return ""
-    required = set(schema.get("required", []))
+    given = schema.get("required")
+    required = given if isinstance(given, list) else []
     fields = ", ".join(
         f"{name}: {_python_type(inner)}{'' if name in required else ' (optional)'}"
         for name, inner in schema["properties"].items()
@@ -207,5 +226,9 @@ def _inner_fields(schema: Any) -> str:
     return f" {{{fields}}}"
 
 
+def _shorten(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text[:_LONGEST_NOTE].split())

@@ -86,3 +86,18 @@ def test_checking_raises_nothing_but_its_own_errors(arguments):
         check_arguments(ORDERS, arguments)
     except InvalidArgumentsError:
         pass
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"properties": 7},
+        {"properties": {"a": 7, "b": {"enum": 3, "description": ["x"], "anyOf": {}, "type": {"no": 1}}}, "required": 5},
+        {"properties": {"a": {"type": "array", "items": 3}, "b": {"properties": {"c": 1}, "required": "c"}}},
+        {"properties": {"a": {"description": "d" * 10**6, "default": "x" * 10**6}}},
+    ],
+)
+def test_a_hostile_schema_still_has_a_card_of_bounded_size(parameters):
+    spec = ToolSpec(name="f", description="d" * 10**6, parameters=parameters)
+    assert len(spec.card) < 10_000
+    assert spec.signature.startswith("f(")

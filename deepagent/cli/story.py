@@ -101,7 +101,7 @@ class Story:
 
     def _intended(self, item: Intended) -> None:
         if item.thought:
-            self._console.print(Padding(plain(item.thought, "italic dim"), (0, 0, 0, 4)))
+            self._console.print(Padding(plain(item.thought, "italic dim"), (0, 0, 0, 4), expand=False))
         action = item.action
         label = f"{item.step}. {action.kind}"
         colour = _COLOURS.get(action.kind, "red")
@@ -143,7 +143,7 @@ class Story:
         self._console.print(line + plain(text), soft_wrap=not self._console.is_terminal)
 
     def _detail(self, text: str) -> None:
-        self._console.print(Padding(plain(text, "dim"), (0, 0, 0, 4)))
+        self._console.print(Padding(plain(text, "dim"), (0, 0, 0, 4), expand=False))
 
     def _block(self, text: str, style: str, *, indent: int, lines: int) -> None:
         rows = text.rstrip().splitlines()
@@ -152,7 +152,7 @@ class Story:
             rows = [*rows[:half], f"... {len(rows) - 2 * half} more lines ...", *rows[-half:]]
         if not self._full:
             rows = [row if len(row) <= 600 else f"{row[:500]} ... {len(row) - 500} more characters" for row in rows]
-        self._console.print(Padding(plain("\n".join(rows), style), (0, 0, 0, indent)))
+        self._console.print(Padding(plain("\n".join(rows), style), (0, 0, 0, indent), expand=False))
 
 
 def tokens(usage: Usage) -> str:

@@ -21,8 +21,10 @@ _EXECUTE = """\
 <execute>
 print(1 + 1)
 </execute>
-    runs Python and shows what it prints. Variables persist. Every tool found is a function there:
-    print(tool_name(parameter="value"))"""
+    runs Python (standard library only) and shows what it prints. Variables persist."""
+_EXECUTE_WITH_TOOLS = f"""\
+{_EXECUTE} Every tool is a function there, called
+    with named arguments: print(tool_name(parameter="value"))"""
 _FOLD = """\
 <fold_thought>
     compresses everything so far into memory. Use it when the history has grown long or went wrong."""
@@ -81,7 +83,13 @@ The highest score is 31.
 
 def instructions(can: Abilities) -> str:
     """The system prompt for the actions that a run allows."""
-    actions = {_SEARCH: can.search, _CALL: can.call, _EXECUTE: can.execute, _FOLD: can.fold, _ANSWER: True}
+    actions = {
+        _SEARCH: can.search,
+        _CALL: can.call,
+        _EXECUTE_WITH_TOOLS if can.call else _EXECUTE: can.execute,
+        _FOLD: can.fold,
+        _ANSWER: True,
+    }
     if not can.call:
         example = _EXAMPLE_PYTHON
     else:

@@ -132,7 +132,7 @@ class Ended(Frozen):
 
     kind: Literal["ended"] = "ended"
     status: Status
-    answer: str | None
+    answer: str | None = None
     reason: str
     usage: Usage
     steps: int
