@@ -12,8 +12,12 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from deepagent.errors import UsageError
 from deepagent.models import weights
 from deepagent.models.carriers import Progress
+from deepagent.models.config import EmbeddedConfig
+from deepagent.models.resolve import read_config
+from deepagent.models.weights import Weights
 
 app = typer.Typer(help="Model weights on this machine.", no_args_is_help=True)
 
@@ -22,12 +26,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="Name in `deepagent models list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Name in `deepagent models list`, or the YAML file of an embedded model.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Bring weights to this machine and check them; prints where they lie."""
-    entry = weights.find(name)
-    with _progress(name) as progress:
+    entry = _described(name) if name.endswith((".yaml", ".yml")) else weights.find(name)
+    with _progress(entry.name) as progress:
         place = weights.pull(entry, progress=progress)
     typer.echo(json.dumps({"name": entry.name, "path": str(place)}) if as_json else str(place))
 
@@ -45,6 +51,14 @@ def list_(as_json: AsJson = False) -> None:
         size, here = f"{entry.size / 1e6:,.0f} MB", "yes" if weights.here(entry) else "no"
         table.add_row(entry.name, size, here, entry.licence, entry.about)
     Console().print(table)
+
+
+def _described(path: str) -> Weights:
+    """The weights that a model's YAML file asks for."""
+    config = read_config(path)
+    if not isinstance(config, EmbeddedConfig):
+        raise UsageError(f"{path} describes a model behind a server: it has no weights to pull")
+    return weights.find(config.weights)
 
 
 @contextmanager

@@ -45,7 +45,9 @@ class EmbeddedModel:
     @property
     def name(self) -> str:
         """Name of the weights."""
-        return self._weights.name if isinstance(self._weights, Weights) else Path(self._weights).stem
+        return (
+            self._weights.name if isinstance(self._weights, Weights) else Path(self._weights).name.removesuffix(".gguf")
+        )
 
     @property
     def context(self) -> int:

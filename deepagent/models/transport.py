@@ -106,7 +106,10 @@ class Transport:
             async with client.stream("POST", path, json=body, headers={"Accept": "text/event-stream"}) as response:
                 await _check(response, self.where)
                 if "event-stream" in response.headers.get("content-type", ""):
-                    return await self._events(response, count)
+                    ended = await self._events(response, count)
+                    if not ended and handed == 0:
+                        raise _PassingError(ModelUnavailableError(f"{self.where} closed the connection unasked"), None)
+                    return ended
                 count(await self._json(response))
                 return True
 

@@ -133,7 +133,8 @@ def path(name: str | Weights) -> Path:
         return own
     weights = find(name)
     if not here(weights):
-        raise WeightsError(f"the weights {weights.name} are not here: run `deepagent models pull {weights.name}`")
+        known = weights.name if weights.name in catalogue() else "CONFIG.yaml"
+        raise WeightsError(f"the weights {weights.name} are not here: run `deepagent models pull {known}`")
     place = folder() / weights.name
     return place if weights.folder else place / weights.file
 

@@ -72,7 +72,7 @@ class ChatServer:
         reply.write(delta.get("reasoning") or delta.get("reasoning_content"))
         reply.write(delta.get("content"))
         stop = choice.get("stop_reason", choice.get("matched_stop"))
-        if isinstance(stop, str) and not reply.text.endswith(stop):
+        if choice.get("finish_reason") == "stop" and isinstance(stop, str) and not reply.text.endswith(stop):
             reply.write(stop)
 
     async def settle(self, reply: Reply) -> Segment:

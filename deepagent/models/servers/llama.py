@@ -105,7 +105,7 @@ class LlamaServer:
 def _logprobs(choice: dict[str, Any]) -> list[object]:
     held = choice.get("logprobs")
     content = held.get("content") if isinstance(held, dict) else None
-    return [one.get("logprob") for one in content or [] if isinstance(one, dict)]
+    return [one.get("logprob") for one in content if isinstance(one, dict)] if isinstance(content, list) else []
 
 
 def _report_timings(timings: object, reply: Reply) -> None:

@@ -1,0 +1,281 @@
+"""Every way in which a server can fail ends in a right reply or a typed error, in bounded time."""
+
+import asyncio
+import socket
+
+import pytest
+
+from deepagent.errors import (
+    ContextOverflowError,
+    ModelError,
+    ModelReplyError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
+from deepagent.models import Generated, HttpModel, Sampling
+from deepagent.transcript import Message, Window
+from tests.models.fake_server import Exchange, FakeServer
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+FLAVOURS = pytest.mark.parametrize("flavour", ["llama", "vllm", "chat"])
+MESSAGES = [Message(role="user", content="Go.")]
+
+
+async def ask(server: FakeServer, *, timeout: float = 20, retries: int = 2, **options) -> Generated:
+    async with HttpModel(server.url, "toy", timeout=timeout, retries=retries) as model:
+        window = Window(MESSAGES, [await model.prompt(MESSAGES)])
+        return await asyncio.wait_for(model.generate(window, Sampling(), **options), 15)
+
+
+def status(code: int, body: str = '{"error": {"message": "busy"}}', **headers: str):
+    async def fault(exchange: Exchange) -> None:
+        await exchange.answer(code, body, **headers)
+
+    return fault
+
+
+def stream(*events: object, done: bool = True):
+    """Answers with these events, whatever they are."""
+
+    async def fault(exchange: Exchange) -> None:
+        await exchange.open_stream()
+        for event in events:
+            await exchange.event(event)
+        if done:
+            await exchange.event("[DONE]")
+
+    return fault
+
+
+def piece(text: object, finish: str | None = None) -> dict:
+    """An event that every flavour reads as the same text."""
+    ids = [ord(letter) for letter in text] if isinstance(text, str) else []
+    choice = {"text": text, "delta": {"content": text}, "token_ids": ids, "finish_reason": finish}
+    return {"choices": [choice], "__verbose": {"tokens": ids}}
+
+
+async def reset(exchange: Exchange) -> None:
+    await exchange.open_stream()
+    exchange.reset()
+
+
+async def reset_midway(exchange: Exchange) -> None:
+    await exchange.open_stream()
+    await exchange.event(piece("hel"))
+    exchange.reset()
+
+
+async def close_at_once(exchange: Exchange) -> None:
+    exchange.writer.close()
+
+
+async def half_an_event(exchange: Exchange) -> None:
+    await exchange.open_stream()
+    await exchange.event(piece("hel"))
+    await exchange.send('data: {"choices": [{"te')
+
+
+async def stall(exchange: Exchange) -> None:
+    await exchange.open_stream()
+    await exchange.event(piece("hel"))
+    await exchange.gone()
+
+
+async def silence(exchange: Exchange) -> None:
+    await exchange.gone()
+
+
+@FLAVOURS
+@pytest.mark.parametrize(
+    "fault",
+    [
+        status(429),
+        status(429, Retry_After="0"),
+        status(500),
+        status(502, "<html>Bad Gateway</html>"),
+        status(503),
+        reset,
+        close_at_once,
+    ],
+)
+async def test_a_passing_failure_is_tried_again(flavour, fault):
+    async with FakeServer(flavour, "hello", faults=[fault, fault]) as server:
+        assert (await ask(server)).segment.text == "hello"
+    assert len(server.generations) == 3
+
+
+@FLAVOURS
+@pytest.mark.parametrize("fault", [status(429), status(502, "<html>"), reset, close_at_once])
+async def test_a_lasting_failure_ends_after_the_retries(flavour, fault):
+    async with FakeServer(flavour, faults=[fault] * 10) as server:
+        with pytest.raises(ModelUnavailableError):
+            await ask(server)
+    assert len(server.generations) == 3
+
+
+async def test_the_server_says_how_long_to_wait():
+    async with FakeServer(faults=[status(429, Retry_After="0.3")]) as server:
+        await ask(server)
+    first, second = server.generations
+    assert second.at - first.at >= 0.3
+
+
+async def test_waiting_ends_with_the_time_limit():
+    async with FakeServer(faults=[status(429, Retry_After="50")]) as server:
+        with pytest.raises(ModelUnavailableError, match="HTTP 429: busy"):
+            await ask(server, timeout=0.5)
+
+
+@pytest.mark.parametrize(("code", "words"), [(400, "refuses the request"), (401, "key"), (404, "model name")])
+async def test_a_refusal_is_not_repeated(code, words):
+    async with FakeServer(faults=[status(code)]) as server:
+        with pytest.raises(ModelUnavailableError, match=words):
+            await ask(server)
+    assert len(server.generations) == 1
+
+
+@FLAVOURS
+@pytest.mark.parametrize("fault", [reset_midway, half_an_event])
+async def test_a_reply_that_breaks_off_is_an_error_and_never_repeated(flavour, fault):
+    """`watch` has seen the first part: a second beginning would be taken for its continuation."""
+    seen: list[str] = []
+    async with FakeServer(flavour, faults=[fault]) as server:
+        with pytest.raises(ModelUnavailableError):
+            await ask(server, watch=lambda delta: seen.append(delta) is not None)
+    assert (seen, len(server.generations)) == (["hel"], 1)
+
+
+@FLAVOURS
+@pytest.mark.parametrize("fault", [stall, silence])
+async def test_a_server_that_falls_silent_is_left_after_the_time_limit(flavour, fault):
+    async with FakeServer(flavour, faults=[fault]) as server:
+        with pytest.raises(ModelTimeoutError, match=r"did not finish in 0\.5 s"):
+            await ask(server, timeout=0.5)
+
+
+async def test_a_server_that_trickles_is_left_after_the_time_limit():
+    async def trickle(exchange: Exchange) -> None:
+        await exchange.open_stream()
+        while True:
+            await exchange.event(piece("a"))
+            await asyncio.sleep(0.02)
+
+    async with FakeServer(faults=[trickle]) as server:
+        with pytest.raises(ModelTimeoutError):
+            await ask(server, timeout=0.5)
+
+
+@FLAVOURS
+async def test_a_missing_done_is_forgiven(flavour):
+    async def without(exchange: Exchange) -> None:
+        await server.generate(exchange, done=False)
+
+    async with FakeServer(flavour, "hello", faults=[without]) as server:
+        assert (await ask(server)).segment.text == "hello"
+
+
+@FLAVOURS
+async def test_a_missing_finish_reason_is_forgiven(flavour):
+    async with FakeServer(flavour, faults=[stream(piece("hello"))]) as server:
+        generated = await ask(server)
+    assert (generated.segment.text, generated.finish) == ("hello", "stop")
+
+
+@FLAVOURS
+async def test_missing_usage_is_estimated_and_says_so(flavour):
+    async with FakeServer(flavour, faults=[stream(piece("hello", "length"))]) as server:
+        usage = (await ask(server)).usage
+    assert usage.estimated
+    assert usage.prompt_tokens > 0
+    assert usage.completion_tokens > 0
+
+
+@FLAVOURS
+async def test_usage_in_every_event_counts_once(flavour):
+    def counted(event: dict, completion: int) -> dict:
+        return event | {"usage": {"prompt_tokens": 7, "completion_tokens": completion}}
+
+    events = [counted(piece("he"), 2), counted(piece("llo", "length"), 5)]
+    async with FakeServer(flavour, faults=[stream(*events)]) as server:
+        usage = (await ask(server)).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (7, 5, False)
+
+
+@FLAVOURS
+async def test_null_content_is_no_text(flavour):
+    async with FakeServer(flavour, faults=[stream(piece(None), piece("hello"), piece(None, "length"))]) as server:
+        assert (await ask(server)).segment.text == "hello"
+
+
+@FLAVOURS
+async def test_a_reply_in_one_piece_is_read_too(flavour):
+    async def whole(exchange: Exchange) -> None:
+        choice = piece("hello", "length")["choices"][0]
+        await exchange.answer(200, {"choices": [choice | {"delta": None, "message": choice["delta"]}]})
+
+    async with FakeServer(flavour, faults=[whole]) as server:
+        assert (await ask(server)).segment.text == "hello"
+
+
+@FLAVOURS
+@pytest.mark.parametrize(
+    "fault",
+    [
+        stream(),
+        stream({"choices": []}),
+        stream({"choices": None}),
+        stream({"choices": [None]}),
+        stream("no json"),
+        stream("[1, 2]"),
+        stream("[" * 100_000),
+        stream(piece(17)),
+        status(200, "<html>welcome</html>"),
+        stream(*[piece("x" * 1_000_000)] * 10),
+        stream(piece("x" * 10_000_000)),
+    ],
+    ids=["nothing", "empty", "null", "null-choice", "garbage", "list", "deep", "number", "html", "10MB", "10MB-event"],
+)
+async def test_what_is_no_reply_is_a_reply_error(flavour, fault):
+    async with FakeServer(flavour, faults=[fault]) as server:
+        with pytest.raises(ModelReplyError):
+            await ask(server)
+
+
+@FLAVOURS
+async def test_an_overflow_is_named_wherever_it_is_reported(flavour):
+    said = {"error": {"message": "maximum context length is 4096 tokens", "code": 400}}
+    for fault in (status(400, said), status(500, said), stream(said), stream(piece("hel"), said)):
+        async with FakeServer(flavour, faults=[fault]) as server:
+            with pytest.raises(ContextOverflowError, match="maximum context length"):
+                await ask(server)
+
+
+@FLAVOURS
+async def test_an_error_inside_the_stream_is_an_error(flavour):
+    async with FakeServer(flavour, faults=[stream(piece("hel"), {"error": {"message": "out of memory"}})]) as server:
+        with pytest.raises(ModelUnavailableError, match="out of memory"):
+            await ask(server)
+
+
+async def test_nobody_listens():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+    with pytest.raises(ModelUnavailableError, match="is the server running"):
+        await HttpModel(url, retries=1).__aenter__()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"choices": [{"text": "a"}], "__verbose": {"tokens": "abc"}},
+        {"choices": [{"text": "a", "logprobs": {"content": 3}}], "__verbose": {"tokens": [1, None]}},
+        {"choices": [{"text": ["a"]}]},
+        {"choices": {"text": "a"}},
+    ],
+)
+async def test_fields_of_the_wrong_type_are_model_errors(event):
+    async with FakeServer("llama", faults=[stream(event)]) as server:
+        with pytest.raises(ModelError):
+            await ask(server)
