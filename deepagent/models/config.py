@@ -50,4 +50,4 @@ class EmbeddedConfig(BaseModel):
     context: int = Field(8192, ge=256)
     """Window in tokens."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads; all by default."""
+    """CPU threads; all but one by default."""

