@@ -114,6 +114,8 @@ class Performer:
         done = await self._kernel.execute(code)
         parts = [done.output.rstrip("\n"), done.value or "", done.error or ""]
         text = "\n".join(part for part in parts if part)
+        if "ModuleNotFoundError" in (done.error or ""):
+            text += "\nOnly Python's standard library is installed: write it without that module."
         if done.restarted:
             text += "\nThe interpreter was restarted: all variables are gone."
         elif not text:

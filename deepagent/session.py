@@ -39,7 +39,7 @@ from deepagent.transcript import BYTES_PER_TOKEN, Message, Segment, Transcript, 
 _MIN_REPLY = 64
 """Tokens that must be left for a reply; below, the window counts as full."""
 _MAX_CONTINUATIONS = 4
-_AGAINST_REPETITION = 0.7
+_AGAINST_REPETITION = 0.5
 _CARDS_AFTER_FOLD = 6
 
 
@@ -158,10 +158,12 @@ class Session:
 
         for _ in range(_MAX_CONTINUATIONS):
             generated = await self._generate(heard)
-            self._log.append(Replied(step=step, generated=generated))
-            self._window.append(generated.segment)
             text += generated.segment.text
             parsed = self._dialect.parse(text, generated.finish)
+            discarded = parsed is not None and parsed.discard
+            self._log.append(Replied(step=step, generated=generated, discarded=discarded))
+            if not discarded:
+                self._window.append(generated.segment)
             if parsed is not None:
                 return parsed
         return self._dialect.parse(text, "length") or Parsed(text, Fold())
@@ -180,14 +182,15 @@ class Session:
         sampling = self._config.sampling
         if self._budget.idle and sampling.temperature == 0:
             # Without randomness a model that repeats itself does so for ever.
-            sampling = sampling.model_copy(update={"temperature": _AGAINST_REPETITION, "seed": self._budget.actions})
+            warmer = min(1.0, _AGAINST_REPETITION * self._budget.idle)
+            sampling = sampling.model_copy(update={"temperature": warmer, "seed": self._budget.actions})
         generated = await self._model.generate(self._window, sampling, stop=self._dialect.stops, watch=watch)
         self._spend(generated.usage)
         return generated
 
     async def _observe(self, step: int, parsed: Parsed, observation: Observation, seconds: float) -> None:
-        text = parsed.restore + self._dialect.render(parsed.action, observation.text)
-        segment = await self._model.observation(text)
+        text = self._dialect.render(parsed.action, observation.text)
+        segment = await self._model.observation(text, before=parsed.restore)
         self._log.append(Observed(step=step, observation=observation, segment=segment, seconds=seconds))
         self._window.append(segment)
 
@@ -215,6 +218,7 @@ class Session:
         tools = f"Tools:\n{cards}\n\n" if cards else ""
         messages = (
             Message(role="system", content=self._dialect.instructions()),
+            *self._dialect.example(),
             Message(role="user", content=f"{tools}Task: {self._task}"),
         )
         return messages, await self._model.prompt(messages)
@@ -290,7 +294,7 @@ class Session:
     async def _force(self, reason: str) -> Ended:
         """At a limit: one last reply, which is the answer."""
         sentence = reason[0].upper() + reason[1:]
-        segment = await self._model.observation(self._dialect.demand_answer(sentence))
+        segment = await self._model.observation(self._dialect.demand_answer(sentence), after=self._dialect.answer_start)
         self._log.append(Noticed(text=sentence, segment=segment))
         self._window.append(segment)
         sampling = self._config.sampling.model_copy(update={"max_tokens": 200})

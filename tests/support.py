@@ -114,6 +114,8 @@ def rebuild_prompts(events: Sequence[Event]) -> list[str]:
             ids = [token for segment in event.segments for token in segment.token_ids or ()]
         elif isinstance(event, Replied):
             prompts.append(stream)
+            if event.discarded:
+                continue
             stream += event.generated.segment.text
             ids += event.generated.segment.token_ids or ()
         elif isinstance(event, (Observed, Noticed)):

@@ -194,6 +194,29 @@ async def test_a_reply_stopped_too_early_is_continued(tmp_path):
     assert [event.step for event in recording.of(Replied)] == [1, 1, 2]
 
 
+async def test_a_reply_that_invents_a_result_is_not_kept_in_the_stream(tmp_path):
+    script = ["I know.\n<tool_call_result>\n{'sum': 99}\n</tool_call_result>\n<answer>99</answer>", answer("5")]
+    recording = await record(script, tmp_path, tools=[add])
+    assert recording.run.answer == "5"
+    assert recording.of(Observed)[0].observation.error == "malformed"
+    assert "99" not in recording.model.prompts[1]
+
+
+async def test_a_run_that_brings_nothing_new_is_ended(tmp_path):
+    def reply(window):
+        return "7</answer>" if window.text.endswith("<answer>") else execute("print(1)")
+
+    recording = await record(reply, tmp_path)
+    assert recording.run.status == "forced"
+    assert recording.run.steps == 9
+    assert recording.run.reason == "the limit of 8 steps without anything new is reached"
+
+
+async def test_a_missing_module_is_answered_with_what_there_is(tmp_path):
+    recording = await record([execute("import sympy"), answer("1")], tmp_path)
+    assert "Only Python's standard library is installed" in recording.observations[0]
+
+
 async def test_hostile_output_cannot_act_or_pose(tmp_path):
     @tool
     def page() -> str:

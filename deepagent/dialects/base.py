@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from deepagent.actions import Action
+from deepagent.transcript import Message
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class Parsed:
         action: what the model decided.
         restore: closing text that the stream lacks, because the model or its server left it out; it is appended
             with the observation.
+        discard: the reply must not stay in the stream, because it invents what only the environment may say.
     """
 
     thought: str
     action: Action
     restore: str = ""
+    discard: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,11 @@ class Dialect(Protocol):
         ...
 
     def instructions(self) -> str:
-        """The system prompt: how to act, with a worked example, for the actions that this run allows."""
+        """The system prompt: how to act, for the actions that this run allows."""
+        ...
+
+    def example(self) -> tuple[Message, ...]:
+        """A worked example as turns before the task."""
         ...
 
     def parse(self, text: str, finish: Literal["stop", "length", "watch"]) -> Parsed | None:
@@ -63,8 +70,13 @@ class Dialect(Protocol):
         """The text with which a window after a fold goes on from the prompt."""
         ...
 
+    @property
+    def answer_start(self) -> str:
+        """What an answer begins with."""
+        ...
+
     def demand_answer(self, reason: str) -> str:
-        """The text that is appended when a limit is reached; what the model writes next is the answer."""
+        """The text that is appended when a limit is reached; `answer_start` follows it, then the model goes on."""
         ...
 
     def demanded(self, text: str) -> str | None:

@@ -14,13 +14,18 @@ from typing import Literal
 from deepagent.actions import Action, Answer, Call, Execute, Fold, Malformed, Search
 from deepagent.dialects import bodies
 from deepagent.dialects.base import Abilities, Parsed
-from deepagent.dialects.tags_prompt import instructions, reminder
+from deepagent.dialects.tags_prompt import example, instructions, reminder
+from deepagent.transcript import Message
 
 FOLD = "<fold_thought>"
 _NAMES = ("tool_search", "tool_call", "execute", "answer")
 _RESULTS = {"search": "tool_search_result", "call": "tool_call_result", "execute": "execute_result"}
 _OPEN = re.compile(r"<(tool_search|tool_call|execute|answer)>")
-_MARK = re.compile(r"<(/?)(tool_search|tool_call|execute|answer)>|<fold_thought>|\\boxed\{")
+_MARK = re.compile(
+    r"<(/?)(tool_search|tool_call|execute|answer)>|<fold_thought>|\\boxed\{"
+    r"|<(?P<ours>(?:tool_search|tool_call|execute)_result|system_message|memory)>"
+)
+_IMAGINED = "the reply wrote a result itself; act, then wait: results come from outside"
 _TAG = re.compile(r"</?(?:tool_search|tool_call|execute|answer)>|<fold_thought>")
 _OURS = re.compile(
     r"<(?=/?(?:(?:tool_search|tool_call|execute)(?:_result)?|answer|fold_thought|system_message|memory)>)"
@@ -35,6 +40,7 @@ class TagsDialect:
     """
 
     stops = tuple(f"</{name}>" for name in _NAMES)
+    answer_start = "<answer>"
 
     def __init__(self, abilities: Abilities) -> None:
         self._abilities = abilities
@@ -42,6 +48,10 @@ class TagsDialect:
     def instructions(self) -> str:
         """See `Dialect.instructions`."""
         return instructions(self._abilities)
+
+    def example(self) -> tuple[Message, ...]:
+        """See `Dialect.example`."""
+        return example(self._abilities)
 
     def parse(self, text: str, finish: Literal["stop", "length", "watch"]) -> Parsed | None:
         """See `Dialect.parse`."""
@@ -82,11 +92,11 @@ class TagsDialect:
 
     def demand_answer(self, reason: str) -> str:
         """See `Dialect.demand_answer`."""
-        return _block("system_message", f"{reason}. Give your final answer now.") + "<answer>"
+        return _block("system_message", f"{reason}. Give your final answer now.")
 
     def demanded(self, text: str) -> str | None:
         """See `Dialect.demanded`."""
-        body = text.removeprefix("<answer>").partition("</answer>")[0].strip()
+        body = text.removeprefix(self.answer_start).partition("</answer>")[0].strip()
         return bodies.braced_or_plain(body) or None
 
 
@@ -105,6 +115,8 @@ def _complete(text: str) -> Parsed | None:
     for mark in _MARK.finditer(text):
         closing, name = mark.group(1), mark.group(2)
         if name is None and (opened is None or not _starts_line(text, opened)):
+            if mark.group("ours"):
+                return Parsed(text[: mark.start()].strip(), Malformed(problem=_IMAGINED), discard=True)
             if mark.group() == FOLD:
                 return Parsed(text[: mark.start()].strip(), Fold())
             boxed = bodies.braced(text, mark.end(), _next_tag(text, mark.end()))

@@ -1,15 +1,17 @@
-"""The system prompt of the tags dialect: short, because small models read it too, with one worked example.
+"""What the tags dialect tells the model: short, because small models read it too, and an example as turns.
 
-The example looks values up before it uses them: what small models get wrong most is inventing arguments.
+The examples look values up before they use them and repair what failed: what small models get wrong most is inventing
+arguments, and giving an error as the answer.
 """
 
 from __future__ import annotations
 
 from deepagent.dialects.base import Abilities
+from deepagent.transcript import Message
 
 _ROLE = """\
-You solve tasks step by step. Think briefly, then take exactly one action, then stop and wait for its result.
-Never write a result yourself. Never guess a value that a tool can look up."""
+You solve tasks step by step. Each time, think briefly, then take exactly one action, then stop and wait for its result.
+Never write a result yourself, and never guess a value that can be looked up."""
 
 _SEARCH = """\
 <tool_search>what the tool should do</tool_search>
@@ -27,58 +29,46 @@ _EXECUTE_WITH_TOOLS = f"""\
     with named arguments: print(tool_name(parameter="value"))"""
 _FOLD = """\
 <fold_thought>
-    compresses everything so far into memory. Use it when the history has grown long or went wrong."""
+    compresses everything so far into memory. Only for a long history that went wrong."""
 _ANSWER = """\
 <answer>final answer</answer>
     ends the task. Give only the value asked for, and only after you have seen it in a result."""
 
-_EXAMPLE_SEARCH = """\
-I need the score of the player who leads group B. First I look for a tool.
-<tool_search>players of a group and their scores</tool_search>
-<tool_search_result>
-list_players(group: str)
-    Names of the players in a group.
-player_score(player: str)
-    Score of one player.
-</tool_search_result>
-"""
-_EXAMPLE_CALL = """\
-I do not know the players' names, so I look them up.
-<tool_call>{"name": "list_players", "arguments": {"group": "B"}}</tool_call>
-<tool_call_result>
-["Ada", "Lin"]
-</tool_call_result>
-"""
-_EXAMPLE_EXECUTE = """\
-Now I compute with the names that I was given.
-<execute>
-scores = {name: player_score(player=name) for name in ["Ada", "Lin"]}
-print(scores, max(scores.values()))
-</execute>
-<execute_result>
-{'Ada': 31, 'Lin': 27} 31
-</execute_result>
-"""
-_EXAMPLE_CALL_AGAIN = """\
-<tool_call>{"name": "player_score", "arguments": {"player": "Ada"}}</tool_call>
-<tool_call_result>
-31
-</tool_call_result>
-"""
-_EXAMPLE_PYTHON = """\
-I need the days from 2024-02-20 to 2024-03-10. I compute it.
-<execute>
-from datetime import date
-print((date(2024, 3, 10) - date(2024, 2, 20)).days)
-</execute>
-<execute_result>
-19
-</execute_result>
-There are 19 days.
-<answer>19</answer>"""
-_EXAMPLE_ANSWER = """\
-The highest score is 31.
-<answer>31</answer>"""
+_ASK = "Task: Which player of group B has the highest score?"
+_SEARCH_TURNS = (
+    "First I look for a tool.\n<tool_search>players of a group and their scores</tool_search>",
+    "<tool_search_result>\nlist_players(group: str)\n    Names of the players in a group.\n"
+    "player_score(player: str)\n    Score of one player.\n</tool_search_result>",
+)
+_CALL_TURNS = (
+    "I do not know the names, so I look them up.\n"
+    '<tool_call>{"name": "list_players", "arguments": {"group": "B"}}</tool_call>',
+    "<tool_call_result>\nerror: unknown group 'B'; known groups are 'group A' and 'group B'\n</tool_call_result>",
+    "The group is called 'group B'.\n"
+    '<tool_call>{"name": "list_players", "arguments": {"group": "group B"}}</tool_call>',
+    '<tool_call_result>\n["Ada", "Lin"]\n</tool_call_result>',
+)
+_EXECUTE_TURNS = (
+    "Now I compute with these names.\n<execute>\n"
+    'scores = {name: player_score(player=name) for name in ["Ada", "Lin"]}\nprint(scores)\n</execute>',
+    "<execute_result>\n{'Ada': 31, 'Lin': 27}\n</execute_result>",
+)
+_CALL_AGAIN_TURNS = (
+    '<tool_call>{"name": "player_score", "arguments": {"player": "Ada"}}</tool_call>',
+    "<tool_call_result>\n31\n</tool_call_result>",
+    '<tool_call>{"name": "player_score", "arguments": {"player": "Lin"}}</tool_call>',
+    "<tool_call_result>\n27\n</tool_call_result>",
+)
+_END = ("Ada has the highest score, 31.\n<answer>Ada</answer>",)
+
+_PYTHON_TURNS = (
+    "I compute it.\n<execute>\nimport numpy\nprint(numpy.median([3, 9, 4, 8]))\n</execute>",
+    "<execute_result>\nModuleNotFoundError: No module named 'numpy'\n</execute_result>",
+    "There is no numpy, so I write it without.\n<execute>\nvalues = sorted([3, 9, 4, 8])\n"
+    "print((values[1] + values[2]) / 2)\n</execute>",
+    "<execute_result>\n6.0\n</execute_result>",
+    "The median is 6.\n<answer>6</answer>",
+)
 
 
 def instructions(can: Abilities) -> str:
@@ -90,17 +80,26 @@ def instructions(can: Abilities) -> str:
         _FOLD: can.fold,
         _ANSWER: True,
     }
-    if not can.call:
-        example = _EXAMPLE_PYTHON
-    else:
-        example = (
-            (_EXAMPLE_SEARCH if can.search else "")
-            + _EXAMPLE_CALL
-            + (_EXAMPLE_EXECUTE if can.execute else _EXAMPLE_CALL_AGAIN)
-            + _EXAMPLE_ANSWER
+    return f"{_ROLE}\n\nActions:\n" + "\n".join(text for text, wanted in actions.items() if wanted)
+
+
+def example(can: Abilities) -> tuple[Message, ...]:
+    """A worked example as the turns before the task."""
+    if can.call:
+        ask = _ASK
+        turns = (
+            (_SEARCH_TURNS if can.search else ())
+            + _CALL_TURNS
+            + (_EXECUTE_TURNS if can.execute else _CALL_AGAIN_TURNS)
+            + _END
         )
-    allowed = "\n".join(text for text, wanted in actions.items() if wanted)
-    return f"{_ROLE}\n\nActions:\n{allowed}\n\nExample:\n{example}"
+    else:
+        ask = "Task: What is the median of 3, 9, 4 and 8?"
+        turns = _PYTHON_TURNS
+    messages = [Message(role="user", content=ask)]
+    for number, text in enumerate(turns):
+        messages.append(Message(role="user" if number % 2 else "assistant", content=text))
+    return tuple(messages)
 
 
 def reminder(can: Abilities) -> str:

@@ -104,8 +104,14 @@ class Model(Protocol):
         """Apply the chat template, leaving the assistant's turn open: the first segment of a window."""
         ...
 
-    async def observation(self, text: str) -> Segment:
-        """Turn appended text into a segment. Control tokens inside it stay plain text: it may be hostile."""
+    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
+        """Turn what the model is shown into a segment. Control tokens inside it stay plain text: it may be hostile.
+
+        Args:
+            text: what is shown; a turn of its own where the model takes turns.
+            before: what the model's own text still lacks, such as a closing tag.
+            after: the beginning of what the model says next.
+        """
         ...
 
     async def generate(

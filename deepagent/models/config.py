@@ -33,6 +33,8 @@ class HttpConfig(BaseModel):
     """Window in tokens, for servers that do not tell."""
     timeout: float = Field(1800.0, gt=0)
     """Longest time of one request in seconds."""
+    turns: bool = False
+    """What the model observes is a turn of its own: better for small instruct models."""
     retries: int = Field(4, ge=0, le=20)
     """Further attempts after a failure that may pass."""
     api_key_env: str | None = None
@@ -49,5 +51,7 @@ class EmbeddedConfig(BaseModel):
     """Name in the catalogue, path of a GGUF file, or an entry with its own pinned source."""
     context: int = Field(8192, ge=256)
     """Window in tokens."""
+    turns: bool = True
+    """What the model observes is a turn of its own; false for a reasoning model."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; all but one by default."""

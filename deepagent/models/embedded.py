@@ -32,13 +32,17 @@ class EmbeddedModel:
     Args:
         name: weights in the catalogue, a path to a GGUF file, or an entry of one's own.
         context: window in tokens.
+        turns: see `HttpModel`; small models are instruct models, so this is the default here.
         threads: CPU threads; None takes all but one of those that this process may use. The engine's threads wait for
             one another at every layer, so a single busy core slows all of them down, by ten times and more.
     """
 
-    def __init__(self, name: str | Weights = DEFAULT, *, context: int = 8192, threads: int | None = None) -> None:
+    def __init__(
+        self, name: str | Weights = DEFAULT, *, context: int = 8192, turns: bool = True, threads: int | None = None
+    ) -> None:
         self._weights = name
         self._context = context
+        self._turns = turns
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) - 1)
         self._server: Any = None
         self._client: HttpModel | None = None
@@ -66,7 +70,9 @@ class EmbeddedModel:
         key = secrets.token_hex(16)
         file = weights.path(self._weights)
         self._server = await asyncio.to_thread(self._start, file, key)
-        self._client = HttpModel(self._server.listening_address, self.name, context=self._context, api_key=key)
+        self._client = HttpModel(
+            self._server.listening_address, self.name, context=self._context, turns=self._turns, api_key=key
+        )
         try:
             await self._client.__aenter__()
         except BaseException:
@@ -86,9 +92,9 @@ class EmbeddedModel:
         """See `Model.prompt`."""
         return await self._opened.prompt(messages)
 
-    async def observation(self, text: str) -> Segment:
+    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
         """See `Model.observation`."""
-        return await self._opened.observation(text)
+        return await self._opened.observation(text, before=before, after=after)
 
     async def generate(
         self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None

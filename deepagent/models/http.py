@@ -15,6 +15,7 @@ from deepagent.models.reply import Reply
 from deepagent.models.servers import Api, ChatServer, Server
 from deepagent.models.servers.chat import read_answer
 from deepagent.models.transport import JsonObject, Transport
+from deepagent.models.turns import Turns
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Message, Segment, Window
 
@@ -35,6 +36,8 @@ class HttpModel:
         timeout: longest time of one request in seconds.
         retries: further attempts after a failure that may pass.
         api_key: sent as bearer token; never shown.
+        turns: whether what the model observes is the user's turn (better for small instruct models), or part of one
+            continuing stream (the paper's way, for reasoning models). A server that takes messages always takes turns.
 
     Raises:
         UsageError: the URL cannot be one.
@@ -50,13 +53,16 @@ class HttpModel:
         timeout: float = 1800.0,
         retries: int = 4,
         api_key: str | None = None,
+        turns: bool = False,
     ) -> None:
         root = url.rstrip("/").removesuffix("/v1")
         self._transport = Transport(root, timeout=timeout, retries=retries, api_key=api_key)
         self._model = model
         self._api = api
         self._context = context
+        self._turns = turns
         self._server: Server | None = None
+        self._marks: Turns | None = None
 
     def __repr__(self) -> str:
         return f"HttpModel({self._transport.where!r}, {self._model!r})"
@@ -75,6 +81,8 @@ class HttpModel:
         await self._transport.__aenter__()
         try:
             self._server = await servers.detect(self._transport, self._model, self._api, self._context)
+            if self._turns and not isinstance(self._server, ChatServer):
+                self._marks = await Turns.learn(self._server)
         except BaseException:
             await self._transport.__aexit__(None, None, None)
             raise
@@ -89,9 +97,11 @@ class HttpModel:
         """See `Model.prompt`."""
         return await self._opened.prompt(messages)
 
-    async def observation(self, text: str) -> Segment:
+    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
         """See `Model.observation`."""
-        return await self._opened.observation(text)
+        if self._marks is not None:
+            return await self._marks.observation(self._opened, text, before, after)
+        return await self._opened.observation(before + text + after)
 
     async def generate(
         self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None

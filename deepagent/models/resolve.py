@@ -55,7 +55,7 @@ def from_config(config: HttpConfig | EmbeddedConfig) -> Model:
         ConfigError: the environment variable for its key is not set.
     """
     if isinstance(config, EmbeddedConfig):
-        return EmbeddedModel(config.weights, context=config.context, threads=config.threads)
+        return EmbeddedModel(config.weights, context=config.context, turns=config.turns, threads=config.threads)
     key = None
     if config.api_key_env is not None:
         key = os.environ.get(config.api_key_env)
@@ -68,5 +68,6 @@ def from_config(config: HttpConfig | EmbeddedConfig) -> Model:
         context=config.context,
         timeout=config.timeout,
         retries=config.retries,
+        turns=config.turns,
         api_key=key,
     )

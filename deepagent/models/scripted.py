@@ -67,9 +67,10 @@ class ScriptedModel:
         text = "".join(f"<|{message.role}|>\n{message.content}\n" for message in messages) + "<|assistant|>\n"
         return Segment(kind="prompt", text=text, token_ids=token_ids(text))
 
-    async def observation(self, text: str) -> Segment:
+    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
         """Turn appended text into a segment."""
-        return Segment(kind="observation", text=text, token_ids=token_ids(text))
+        whole = before + text + after
+        return Segment(kind="observation", text=whole, token_ids=token_ids(whole))
 
     async def generate(
         self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None

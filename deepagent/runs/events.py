@@ -52,11 +52,16 @@ class WindowOpened(Frozen):
 
 
 class Replied(Frozen):
-    """The model wrote something. A step has several of these when a reply had to be continued."""
+    """The model wrote something. A step has several of these when a reply had to be continued.
+
+    Attributes:
+        discarded: the text was not kept in the stream, because it invented a result.
+    """
 
     kind: Literal["replied"] = "replied"
     step: int
     generated: Generated
+    discarded: bool = False
 
 
 class Intended(Frozen):

@@ -132,7 +132,7 @@ def test_only_allowed_actions_are_mentioned():
 
 
 def test_a_demanded_answer_is_read_with_and_without_its_closing_tag():
-    assert TAGS.demand_answer("The limit is reached").endswith("<answer>")
+    assert "The limit is reached. Give your final answer now." in TAGS.demand_answer("The limit is reached")
     assert TAGS.demanded("42</answer>") == "42"
     assert TAGS.demanded(" 42 ") == "42"
     assert TAGS.demanded("</answer>") is None

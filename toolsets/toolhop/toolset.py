@@ -56,12 +56,13 @@ class ToolHop:
         self.tools = tuple(self._tool(row) for row in catalogue())
 
     async def __aenter__(self) -> Self:
+        await self._kernel.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._kernel.close()
+        await self._kernel.__aexit__(kind, error, traceback)
 
     def _tool(self, row: dict[str, Any]) -> Tool:
         spec = ToolSpec(

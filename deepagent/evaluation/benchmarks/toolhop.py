@@ -1,7 +1,7 @@
 """ToolHop: multi-hop questions over executable functions, here over the open catalogue of all tasks' functions.
 
-Scored like the original, by the final answer. DeepAgent's evaluator compares lower-cased text (`published`); `corrected`
-also takes 15.0 for 15 and ignores quotes and a final full stop.
+Scored like the original, by the final answer. DeepAgent's evaluator compares lower-cased text (`published`);
+`corrected` also takes 15.0 for 15 and ignores quotes and a final full stop.
 """
 
 from __future__ import annotations

@@ -39,6 +39,10 @@ class Server(Protocol):
         """See `Model.observation`."""
         ...
 
+    async def marks(self, text: str) -> Segment:
+        """Text of the template itself as a segment: its control tokens are meant."""
+        ...
+
     def request(self, window: Window, sampling: Sampling, stop: Sequence[str], limit: int) -> JsonObject:
         """The body that asks for the window's continuation in at most `limit` tokens."""
         ...

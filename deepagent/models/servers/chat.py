@@ -37,6 +37,10 @@ class ChatServer:
         """Text in which control tokens are broken up, as the server would read them."""
         return Segment(kind="observation", text=neutralise(text))
 
+    async def marks(self, text: str) -> Segment:
+        """The text as it is: here the server sets the marks."""
+        return Segment(kind="observation", text=text)
+
     def request(self, window: Window, sampling: Sampling, stop: Sequence[str], limit: int) -> JsonObject:
         """The body of a chat completion that continues the window."""
         return self.converse(_conversation(window), sampling, limit) | (

@@ -39,6 +39,10 @@ class LlamaServer:
         """Tokenise with control tokens as plain text."""
         return Segment(kind="observation", text=text, token_ids=await self._tokenize(text, special=False))
 
+    async def marks(self, text: str) -> Segment:
+        """Tokenise with control tokens as what they are."""
+        return Segment(kind="observation", text=text, token_ids=await self._tokenize(text, special=True))
+
     def request(self, window: Window, sampling: Sampling, stop: Sequence[str], limit: int) -> JsonObject:
         """The body of a completion; sampling steps that we do not name are set to do nothing."""
         body: JsonObject = {

@@ -50,6 +50,12 @@ class VllmServer:
             ids += _tokens(await self._transport.post("tokenize", asked))
         return Segment(kind="observation", text=text, token_ids=ids)
 
+    async def marks(self, text: str) -> Segment:
+        """Tokenise with control tokens as what they are."""
+        asked = {"model": self.model, "prompt": text, "add_special_tokens": False}
+        ids = _tokens(await self._transport.post("tokenize", asked))
+        return Segment(kind="observation", text=text, token_ids=ids)
+
     def request(self, window: Window, sampling: Sampling, stop: Sequence[str], limit: int) -> JsonObject:
         """The body of a completion."""
         body: JsonObject = {
