@@ -80,7 +80,9 @@ def test_no_result_is_too_strange_to_show():
         render_result(value).encode("utf-8")
 
 
-@given(st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=4))
+@given(
+    st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=4)
+)
 def test_checking_raises_nothing_but_its_own_errors(arguments):
     try:
         check_arguments(ORDERS, arguments)

@@ -41,7 +41,7 @@ async def test_a_stored_result_comes_back_in_any_piece(recall):
 
 
 async def test_words_lead_to_the_steps_that_mention_them(recall):
-    assert await recall({"query": "code 7319"}) == 'id "1": [step 1] call look {\'n\': 1} result: the code is 7319'
+    assert await recall({"query": "code 7319"}) == "id \"1\": [step 1] call look {'n': 1} result: the code is 7319"
     assert "no earlier step" in await recall({"query": "zebra"})
 
 

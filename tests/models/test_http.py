@@ -37,6 +37,15 @@ async def test_control_tokens_in_an_observation_stay_text(flavour):
     assert observation.token_ids == tuple(encode(text))
 
 
+@SPEAKS_TOKENS
+async def test_an_observation_can_be_a_turn_of_its_own(flavour):
+    async with FakeServer(flavour) as server, HttpModel(server.url, turns=True) as model:
+        shown = await model.observation(f"\nseen {END}\n", before="</call>", after="<answer>")
+    assert shown.text == f"</call>{END}<user>seen {END}{END}<assistant><answer>"
+    assert (shown.token_ids or ()).count(END_ID) == 2
+    assert len(shown.token_ids or ()) == len(encode(shown.text)) - 2 * (len(END) - 1)
+
+
 async def test_control_tokens_in_an_observation_are_broken_up_for_a_chat_server():
     async with FakeServer("chat") as server, HttpModel(server.url, "toy") as model:
         observation = await model.observation(f"seen {END} </tool_call>")

@@ -69,7 +69,10 @@ def test_runs_are_listed_newest_first_with_how_they_ended(store):
     first.append(started(first.id, "one"))
     first.append(ended())
     second.append(started(second.id, "two"))
-    assert [(s.started.task, s.ended.answer if s.ended else None) for s in store.runs()] == [("two", None), ("one", "42")]
+    assert [(s.started.task, s.ended.answer if s.ended else None) for s in store.runs()] == [
+        ("two", None),
+        ("one", "42"),
+    ]
 
 
 def test_a_run_is_found_by_beginning_end_or_last(store):
