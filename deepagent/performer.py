@@ -18,6 +18,7 @@ from deepagent.sandbox import Kernel
 from deepagent.tools import Arguments, Tool, check_arguments, render_result, well_formed
 
 _KEPT_CHARS = 16_000_000
+_REPEATED_CHARS = 400
 _CELL = re.compile(r"<cell \d+>")
 
 
@@ -41,6 +42,7 @@ class Performer:
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code)
         self._bound = False
         self._done: dict[str, tuple[int, Observation]] = {}
+        self._searched: dict[str, list[int]] = {}
         self._step = 0
         self._calls = 0
 
@@ -74,7 +76,7 @@ class Performer:
 
     async def _dispatch(self, step: int, action: Action) -> Observation:
         if isinstance(action, Search):
-            return await self._search(action.query)
+            return await self._search(step, action.query)
         if isinstance(action, Call):
             return await self._call(step, action)
         if isinstance(action, Execute):
@@ -83,12 +85,20 @@ class Performer:
             return Observation(text=f"{action.problem}.", error="malformed")
         raise AssertionError(f"{action.kind} is not for the performer")
 
-    async def _search(self, query: str) -> Observation:
-        hits = await self._catalogue.search(query, self._config.found)
+    async def _search(self, step: int, query: str) -> Observation:
+        """Find tools; the same query again brings the next best ones."""
+        count = self._config.found
+        asked = self._searched.setdefault(query, [])
+        hits = (await self._catalogue.search(query, count * (len(asked) + 1)))[count * len(asked) :]
+        asked.append(step)
         if not hits:
-            return Observation(text="No tool fits. Describe differently what it should do.", error="nothing_found")
+            return Observation(text="No more tools fit. Describe differently what it should do.", error="nothing_found")
         await self._grant_hits(hits)
-        return Observation(text=_cards(hits, self._limit), found=_found(hits))
+        if len(asked) == 1:
+            return Observation(text=_cards(hits, self._limit), found=_found(hits))
+        note = f"You searched for exactly this at step {asked[-2]}; these are the next best tools."
+        text = f"{_cards(hits, self._limit - len(note))}\n({note})"
+        return Observation(text=text, found=_found(hits), repeats=asked[-2])
 
     async def _call(self, step: int, action: Call) -> Observation:
         tool = self.granted.get(action.name) or self._catalogue.get(action.name)
@@ -172,12 +182,8 @@ class Performer:
 
     def _repeatable(self, action: Action) -> bool:
         """Whether doing it again cannot bring anything new."""
-        if isinstance(action, Search):
-            return True
-        if isinstance(action, Call):
-            tool = self.granted.get(action.name)
-            return tool is not None and tool.spec.effect != "unsafe" and tool is not self._recall
-        return False
+        tool = self.granted.get(action.name) if isinstance(action, Call) else None
+        return tool is not None and tool.spec.effect != "unsafe" and tool is not self._recall
 
 
 def _comparable(observation: Observation) -> str:
@@ -185,8 +191,12 @@ def _comparable(observation: Observation) -> str:
 
 
 def _repeated(step: int, observation: Observation) -> Observation:
+    """The earlier result in short, where it can be read in full, and a nudge."""
     note = f"You did exactly this at step {step}, with this result. It will not change: do something else, or answer."
-    return observation.model_copy(update={"text": f"{observation.text}\n({note})", "repeats": step})
+    text = observation.text
+    if len(text) > _REPEATED_CHARS:
+        text = f'{text[:_REPEATED_CHARS]}... (in full: recall(id="{step}"))'
+    return observation.model_copy(update={"text": f"{text}\n({note})", "repeats": step})
 
 
 def _found(hits: list[Hit]) -> tuple[Found, ...]:

@@ -19,8 +19,12 @@ from pydantic import Field
 from deepagent.actions import Frozen
 from deepagent.errors import InvalidArgumentsError, ToolFailedError
 
-_LONGEST_NOTE = 2000
-"""Characters of a description that a card shows; catalogues hold descriptions of a megabyte."""
+_CARD_CHARS = 240
+_NOTE_CHARS = 120
+"""How much of a description a card shows, of a tool and of a parameter: prompts cost time, the first words say most."""
+
+_LONGEST = 10_000
+"""Characters of any foreign text that are looked at; catalogues hold descriptions of a megabyte."""
 
 Effect = Literal["pure", "idempotent", "unsafe"]
 """What a call does to the world: nothing; the same when repeated; something that must not be repeated unasked."""
@@ -91,9 +95,9 @@ class ToolSpec(Frozen):
     @property
     def card(self) -> str:
         """The tool card: signature, description and what is known of each parameter."""
-        lines = [self.signature, f"    {_one_line(self.description)}"]
+        lines = [self.signature, f"    {_shorten(_one_line(self.description), _CARD_CHARS)}"]
         for name, schema in self.properties.items():
-            note = _one_line(str(schema.get("description") or ""))
+            note = _shorten(_one_line(str(schema.get("description") or "")), _NOTE_CHARS)
             inner = _inner_fields(schema)
             if note or inner:
                 lines.append(f"    {name}: {note}{inner}")
@@ -231,4 +235,4 @@ def _shorten(text: str, limit: int = 60) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text[:_LONGEST_NOTE].split())
+    return " ".join(text[:_LONGEST].split())

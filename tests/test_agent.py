@@ -136,6 +136,14 @@ async def test_a_repeated_action_gets_the_earlier_result_and_a_nudge(tmp_path):
     assert "exactly this at step 1" in recording.observations[1]
 
 
+async def test_the_same_search_again_brings_the_next_best_tools(tmp_path):
+    search = "<tool_search>look something up</tool_search>"
+    recording = await record([search, search, answer("1")], tmp_path, tools=many(20))
+    first, second = (event.observation for event in recording.of(Observed))
+    assert not {tool.name for tool in first.found} & {tool.name for tool in second.found}
+    assert second.repeats == 1
+
+
 async def test_an_unsafe_tool_is_done_again_when_asked_again(tmp_path):
     calls = []
 

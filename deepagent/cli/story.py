@@ -82,7 +82,7 @@ class Story:
             self._detail(f"  {item.name}({_arguments(item.arguments)})")
         elif isinstance(item, ToolReturned):
             self._block(item.result, "red" if item.error else "dim", indent=6, lines=4)
-        elif isinstance(item, Observed):
+        elif isinstance(item, Observed) and item.observation.error != "malformed":
             self._observed(item.observation, item.seconds)
         elif isinstance(item, Folded):
             self._folded(item)
@@ -114,8 +114,7 @@ class Story:
     def _observed(self, observation: Observation, seconds: float) -> None:
         if observation.found:
             for tool in observation.found:
-                scores = f"{tool.score:5.2f}  {tool.name}  (dense {tool.dense:.2f}, lexical {tool.lexical:.2f})"
-                self._detail(scores)
+                self._detail(f"{tool.score:.2f}  {tool.name}  (dense {tool.dense:.2f}, lexical {tool.lexical:.2f})")
         else:
             self._block(observation.text, "red" if observation.error else "", indent=4, lines=_LINES)
         self._detail(f"{seconds:.2f} s")
