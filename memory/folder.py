@@ -8,6 +8,7 @@ makes memory poorer, but never ends a run.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepagent.errors import ModelError
 from deepagent.memory import prompts
-from deepagent.memory.ledger import ledger, shorten, tool_records
+from deepagent.memory.ledger import ledger, shorten, telling, tool_records
 from deepagent.memory.render import render_memory, render_step
 from deepagent.memory.schema import (
     EpisodicMemory,
@@ -47,8 +48,8 @@ class FoldConfig(BaseModel):
     """The new window must be at most this share of the old one."""
     memory: float = Field(0.25, gt=0, lt=1)
     """Memory in the new window takes at most this share of the model's context."""
-    max_tokens: int = Field(600, ge=64)
-    """Longest reply of one folding call."""
+    max_tokens: int = Field(900, ge=64)
+    """Longest reply of one folding call; at most a quarter of the auxiliary model's context is used."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class MemoryFolder:
         usage = Usage()
         problems: list[str] = []
         memory = previous
-        for history in self._chunks(steps[since:]):
+        for history in self._chunks([step for step in steps[since:] if telling(step)]):
             known = render_memory(memory, self._chunk_chars // 3) if memory else ""
             episodic, working, notes = await asyncio.gather(
                 self._ask(EpisodicMemory, prompts.question(prompts.EPISODIC, task, known, history)),
@@ -106,7 +107,11 @@ class MemoryFolder:
     @property
     def _chunk_chars(self) -> int:
         """Characters of history that one folding call can take."""
-        return max(600, (self._model.context - self._config.max_tokens - _PROMPT_TOKENS) * BYTES_PER_TOKEN)
+        return max(600, (self._model.context - self._reply_tokens - _PROMPT_TOKENS) * BYTES_PER_TOKEN)
+
+    @property
+    def _reply_tokens(self) -> int:
+        return min(self._config.max_tokens, self._model.context // 4)
 
     def _chunks(self, steps: Sequence[Step]) -> list[str]:
         """History in pieces, so that the folding call never overflows its own window."""
@@ -125,7 +130,7 @@ class MemoryFolder:
     async def _ask(self, part: type[Part], question: str) -> tuple[Part | None, Usage, list[str]]:
         """One memory: asked, checked, asked again with the error, or None."""
         messages = [Message(role="system", content=prompts.system()), Message(role="user", content=question)]
-        sampling = Sampling(temperature=0, max_tokens=self._config.max_tokens)
+        sampling = Sampling(temperature=0, max_tokens=self._reply_tokens)
         usage = Usage()
         problems: list[str] = []
         for _ in range(2):
@@ -152,6 +157,12 @@ class MemoryFolder:
         return None, usage, problems
 
 
+def _step_number(cited: str) -> int | None:
+    """The step that an event cites; the model may cite as "3" or "step 3", and invents the rest."""
+    number = re.fullmatch(r"(?:step\s*)?(\d+)", cited.strip(), re.IGNORECASE)
+    return int(number.group(1)) if number else None
+
+
 def _combine(
     task: str,
     steps: Sequence[Step],
@@ -165,18 +176,22 @@ def _combine(
     failed = [entry for entry in entries if not entry.ok]
     if episodic is None:
         episodic = EpisodicMemory(
-            task_description=shorten(task, 400),
+            task_description=shorten(task, 200),
             key_events=tuple(
-                KeyEvent(step=str(entry.step), description=entry.action, outcome=entry.result) for entry in done[-6:]
+                KeyEvent(step=str(entry.step), description=entry.action, outcome=shorten(entry.result, 200))
+                for entry in done[-6:]
             ),
             current_progress=f"{len(entries)} steps taken, {len(failed)} of them failed",
         )
     if working is None:
         working = WorkingMemory(
             immediate_goal="go on with the task from the last step in the log",
-            current_challenges=shorten(failed[-1].result, 300) if failed else "none known",
+            current_challenges=shorten(failed[-1].result, 200) if failed else "none known",
             next_actions=(),
         )
+    known = {entry.step for entry in entries}
+    cited = tuple(event for event in episodic.key_events if _step_number(event.step) in known)
+    episodic = episodic.model_copy(update={"key_events": cited})
     return Memory(
         episodic=episodic,
         working=working,

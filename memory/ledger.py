@@ -24,8 +24,15 @@ def ledger(steps: Sequence[Step]) -> tuple[LedgerEntry, ...]:
             ok=step.observation.ok,
         )
         for step in steps
-        if step.observation is not None and step.action.kind not in ("fold", "answer")
+        if step.observation is not None and telling(step)
     )
+
+
+def telling(step: Step) -> bool:
+    """Whether a step says something: it acted, and was not the repetition of an earlier one."""
+    if step.action.kind in ("fold", "answer", "malformed"):
+        return False
+    return step.observation is None or step.observation.repeats is None
 
 
 def describe(action: Action) -> str:
@@ -35,7 +42,8 @@ def describe(action: Action) -> str:
     if isinstance(action, Call):
         return shorten(f"call {action.name}({json.dumps(action.arguments, ensure_ascii=False)})", _ACTION_CHARS)
     if isinstance(action, Execute):
-        return shorten(f"execute {' ; '.join(line.strip() for line in action.code.splitlines() if line.strip())}", 160)
+        lines = "; ".join(line.strip() for line in action.code.splitlines() if line.strip())
+        return shorten(f"execute {lines}", _ACTION_CHARS)
     return action.kind
 
 

@@ -6,11 +6,17 @@ valid JSON and still be wrong.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Line = Annotated[str, Field(max_length=400)]
+
+def _at_most(length: int) -> Any:
+    """A limit that the JSON Schema states; what comes longer all the same is cut rather than refused."""
+    return BeforeValidator(lambda value: value[:length] if isinstance(value, str | list) else value)
+
+
+Line = Annotated[str, Field(max_length=200), _at_most(200)]
 
 
 class _Memory(BaseModel):
@@ -29,7 +35,7 @@ class EpisodicMemory(_Memory):
     """What has been done so far, and how far the task has come."""
 
     task_description: Line
-    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=12)]
+    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=8), _at_most(8)]
     current_progress: Line
 
 
@@ -45,7 +51,7 @@ class WorkingMemory(_Memory):
 
     immediate_goal: Line
     current_challenges: Line
-    next_actions: Annotated[tuple[NextAction, ...], Field(max_length=5)]
+    next_actions: Annotated[tuple[NextAction, ...], Field(max_length=3), _at_most(3)]
 
 
 class ToolExperience(_Memory):
@@ -59,8 +65,8 @@ class ToolExperience(_Memory):
 class ToolNotes(_Memory):
     """What the model is asked for; numbers are not its business."""
 
-    tools_used: Annotated[tuple[ToolExperience, ...], Field(max_length=8)]
-    derived_rules: Annotated[tuple[Line, ...], Field(max_length=6)]
+    tools_used: Annotated[tuple[ToolExperience, ...], Field(max_length=5), _at_most(5)]
+    derived_rules: Annotated[tuple[Line, ...], Field(max_length=4), _at_most(4)]
 
 
 class ToolRecord(_Memory):

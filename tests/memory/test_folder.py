@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deepagent.actions import Call, Execute, Fold, Observation, Search
+from deepagent.actions import Call, Execute, Fold, Malformed, Observation, Search
 from deepagent.errors import ModelUnavailableError
 from deepagent.memory.folder import FoldConfig, MemoryFolder
 from deepagent.memory.render import render_memory
@@ -139,6 +139,37 @@ async def test_only_new_steps_are_read_and_the_old_memory_is_kept_in_view():
     assert "nine" in asked
     assert "sum known" in asked
     assert "[step 2]" not in asked
+
+
+async def test_an_event_that_cites_no_step_of_the_log_is_dropped():
+    def invents(messages: Any, schema: Any) -> str:
+        events = [{"step": step, "description": "d", "outcome": "o"} for step in ("step 2", "99", "https://step1", "3")]
+        return (
+            json.dumps(EPISODIC | {"key_events": events}) if "Episodic" in schema["title"] else good(messages, schema)
+        )
+
+    folding, _ = await fold(invents)
+    assert [event.step for event in folding.memory.episodic.key_events] == ["step 2", "3"]
+
+
+async def test_a_line_that_is_too_long_is_cut_and_not_refused():
+    def wordy(messages: Any, schema: Any) -> str:
+        if "Working" in schema["title"]:
+            return json.dumps(WORKING | {"immediate_goal": "g" * 5000, "next_actions": WORKING["next_actions"] * 9})
+        return good(messages, schema)
+
+    folding, _ = await fold(wordy)
+    assert len(folding.memory.working.immediate_goal) == 200
+    assert len(folding.memory.working.next_actions) == 3
+    assert folding.problems == ()
+
+
+async def test_repetitions_and_unreadable_replies_are_not_remembered():
+    repeated = Step(3, "", Call(name="add", arguments={}), Observation(text="5", repeats=2))
+    unreadable = step(4, Malformed(problem="no action"), "no action", "malformed")
+    folding, model = await fold(good, steps=[*STEPS[:2], repeated, unreadable])
+    assert [entry.step for entry in folding.memory.ledger] == [1, 2]
+    assert "[step 3]" not in model.conversations[0][-1].content
 
 
 async def test_rendered_memory_keeps_to_its_limit_and_says_what_it_left_out():
