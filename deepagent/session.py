@@ -39,7 +39,7 @@ from deepagent.transcript import BYTES_PER_TOKEN, Message, Segment, Transcript, 
 _MIN_REPLY = 64
 """Tokens that must be left for a reply; below, the window counts as full."""
 _MAX_CONTINUATIONS = 4
-_AGAINST_REPETITION = 0.5
+_AGAINST_REPETITION = 0.4
 _CARDS_AFTER_FOLD = 6
 
 
@@ -182,7 +182,7 @@ class Session:
         sampling = self._config.sampling
         if self._budget.idle and sampling.temperature == 0:
             # Without randomness a model that repeats itself does so for ever.
-            warmer = min(1.0, _AGAINST_REPETITION * self._budget.idle)
+            warmer = min(0.8, _AGAINST_REPETITION * self._budget.idle)
             sampling = sampling.model_copy(update={"temperature": warmer, "seed": self._budget.actions})
         generated = await self._model.generate(self._window, sampling, stop=self._dialect.stops, watch=watch)
         self._spend(generated.usage)

@@ -103,6 +103,8 @@ class Story:
         if item.thought:
             self._console.print(Padding(plain(item.thought, "italic dim"), (0, 0, 0, 4), expand=False))
         action = item.action
+        if isinstance(action, Answer):
+            return  # told at the end
         label = f"{item.step}. {action.kind}"
         colour = _COLOURS.get(action.kind, "red")
         if isinstance(action, Execute):
@@ -174,8 +176,6 @@ def _describe(action: Action) -> str:
         return f"{action.name}({_arguments(action.arguments)})"
     if isinstance(action, Malformed):
         return action.problem
-    if isinstance(action, Answer):
-        return action.text
     return ""
 
 

@@ -122,7 +122,7 @@ async def test_a_model_that_is_down_is_replaced_by_the_log():
 
 async def test_history_larger_than_the_models_window_is_folded_in_pieces():
     long = [step(n, Call(name="add", arguments={"a": n}), f"result {n} " * 40) for n in range(1, 40)]
-    folding, model = await fold(good, steps=long, context=2048)
+    _, model = await fold(good, steps=long, context=2048)
     assert len(model.conversations) > 3
     assert len(model.conversations) % 3 == 0
     for conversation in model.conversations:
@@ -155,7 +155,7 @@ async def test_an_event_that_cites_no_step_of_the_log_is_dropped():
 async def test_a_line_that_is_too_long_is_cut_and_not_refused():
     def wordy(messages: Any, schema: Any) -> str:
         if "Working" in schema["title"]:
-            return json.dumps(WORKING | {"immediate_goal": "g" * 5000, "next_actions": WORKING["next_actions"] * 9})
+            return json.dumps(WORKING | {"immediate_goal": "g" * 2000, "next_actions": WORKING["next_actions"] * 9})
         return good(messages, schema)
 
     folding, _ = await fold(wordy)
