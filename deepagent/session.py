@@ -85,6 +85,7 @@ class Session:
         self._folded_steps = 0
         self._usage = Usage()
         self._answer: str | None = None
+        self._begun = ""  # what the next reply has been made to begin with
 
     async def run(self, benchmark: str | None = None) -> Ended:
         """Work on the task until an answer, a limit, an interruption or a broken model.
@@ -149,8 +150,9 @@ class Session:
 
     async def _think(self, step: int) -> Parsed:
         """Generate until the dialect can read an action, or give up as malformed."""
-        text = ""
+        text, self._begun = self._begun, ""
         watch = self._dialect.watch()
+        watch(text)
 
         def heard(delta: str) -> bool:
             self._on_text(delta)
@@ -190,7 +192,8 @@ class Session:
 
     async def _observe(self, step: int, parsed: Parsed, observation: Observation, seconds: float) -> None:
         text = self._dialect.render(parsed.action, observation.text)
-        segment = await self._model.observation(text, before=parsed.restore)
+        segment = await self._model.observation(text, before=parsed.restore, after=parsed.resume)
+        self._begun = parsed.resume
         self._log.append(Observed(step=step, observation=observation, segment=segment, seconds=seconds))
         self._window.append(segment)
 
@@ -271,6 +274,7 @@ class Session:
             WindowOpened(number=len(self._transcript.windows) + 1, messages=messages, segments=(prompt, segment)),
         )
         self._memory, self._folded_steps = folding.memory, len(done)
+        self._begun = ""
         self._transcript.windows.append(Window(messages, (prompt, segment)))
 
     async def _memory_segment(self, memory: Memory, room: int) -> Segment:

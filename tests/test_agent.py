@@ -203,11 +203,14 @@ async def test_a_reply_stopped_too_early_is_continued(tmp_path):
 
 
 async def test_a_reply_that_invents_a_result_is_not_kept_in_the_stream(tmp_path):
-    script = ["I know.\n<tool_call_result>\n{'sum': 99}\n</tool_call_result>\n<answer>99</answer>", answer("5")]
+    invented = "I know.\n<tool_call_result>\n{'sum': 99}\n</tool_call_result>\n<answer>99</answer>"
+    script = [invented, 'add", "arguments": {"a": 2, "b": 3}}</tool_call>', answer("5")]
     recording = await record(script, tmp_path, tools=[add])
     assert recording.run.answer == "5"
     assert recording.of(Observed)[0].observation.error == "malformed"
     assert "99" not in recording.model.prompts[1]
+    assert recording.model.prompts[1].endswith('<tool_call>{"name": "'), "it is made to make the call instead"
+    assert recording.observations[1] == "5"
 
 
 async def test_a_run_that_brings_nothing_new_is_ended(tmp_path):

@@ -20,12 +20,14 @@ class Parsed:
         restore: closing text that the stream lacks, because the model or its server left it out; it is appended
             with the observation.
         discard: the reply must not stay in the stream, because it invents what only the environment may say.
+        resume: how the next reply is made to begin: with the action whose result was invented.
     """
 
     thought: str
     action: Action
     restore: str = ""
     discard: bool = False
+    resume: str = ""
 
 
 @dataclass(frozen=True)

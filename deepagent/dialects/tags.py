@@ -26,6 +26,11 @@ _MARK = re.compile(
     r"|<(?P<ours>(?:tool_search|tool_call|execute)_result|system_message|memory)>"
 )
 _IMAGINED = "the reply wrote a result itself; act, then wait: results come from outside"
+_RESUME = {
+    "tool_search_result": "<tool_search>",
+    "tool_call_result": '<tool_call>{"name": "',
+    "execute_result": "<execute>\n",
+}
 _TAG = re.compile(r"</?(?:tool_search|tool_call|execute|answer)>|<fold_thought>")
 _OURS = re.compile(
     r"<(?=/?(?:(?:tool_search|tool_call|execute)(?:_result)?|answer|fold_thought|system_message|memory)>)"
@@ -116,7 +121,8 @@ def _complete(text: str) -> Parsed | None:
         closing, name = mark.group(1), mark.group(2)
         if name is None and (opened is None or not _starts_line(text, opened)):
             if mark.group("ours"):
-                return Parsed(text[: mark.start()].strip(), Malformed(problem=_IMAGINED), discard=True)
+                resume = _RESUME.get(mark.group("ours"), "")
+                return Parsed(text[: mark.start()].strip(), Malformed(problem=_IMAGINED), discard=True, resume=resume)
             if mark.group() == FOLD:
                 return Parsed(text[: mark.start()].strip(), Fold())
             boxed = bodies.braced(text, mark.end(), _next_tag(text, mark.end()))
