@@ -192,8 +192,9 @@ class Session:
 
     async def _observe(self, step: int, parsed: Parsed, observation: Observation, seconds: float) -> None:
         text = self._dialect.render(parsed.action, observation.text)
-        segment = await self._model.observation(text, before=parsed.restore, after=parsed.resume)
-        self._begun = parsed.resume
+        begun = parsed.resume or (self._dialect.push(parsed.action) if observation.repeats is not None else "")
+        segment = await self._model.observation(text, before=parsed.restore, after=begun)
+        self._begun = begun
         self._log.append(Observed(step=step, observation=observation, segment=segment, seconds=seconds))
         self._window.append(segment)
 

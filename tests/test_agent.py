@@ -138,10 +138,13 @@ async def test_a_repeated_action_gets_the_earlier_result_and_a_nudge(tmp_path):
 
 async def test_the_same_search_again_brings_the_next_best_tools(tmp_path):
     search = "<tool_search>look something up</tool_search>"
-    recording = await record([search, search, answer("1")], tmp_path, tools=many(20))
-    first, second = (event.observation for event in recording.of(Observed))
+    script = [search, search, 'add", "arguments": {"a": 2, "b": 3}}</tool_call>', answer("5")]
+    recording = await record(script, tmp_path, tools=many(20))
+    first, second, called = (event.observation for event in recording.of(Observed))
     assert not {tool.name for tool in first.found} & {tool.name for tool in second.found}
     assert second.repeats == 1
+    assert recording.model.prompts[2].endswith('<tool_call>{"name": "'), "it is made to call what was found"
+    assert called.text == "5"
 
 
 async def test_an_unsafe_tool_is_done_again_when_asked_again(tmp_path):

@@ -68,6 +68,10 @@ class Dialect(Protocol):
         """The text that is appended to the stream after an action."""
         ...
 
+    def push(self, action: Action) -> str:
+        """How the reply after a repeated action is made to begin, so that it does something else; may be empty."""
+        ...
+
     def memory(self, text: str) -> str:
         """The text with which a window after a fold goes on from the prompt."""
         ...

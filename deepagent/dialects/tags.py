@@ -91,6 +91,10 @@ class TagsDialect:
         trailer = f" {reminder(self._abilities)}" if action.kind == "malformed" else ""
         return _block(_RESULTS.get(action.kind, "system_message"), observation, trailer)
 
+    def push(self, action: Action) -> str:
+        """See `Dialect.push`. Who searches again for the same is made to call what was found."""
+        return _RESUME["tool_call_result"] if isinstance(action, Search) else ""
+
     def memory(self, text: str) -> str:
         """See `Dialect.memory`."""
         return _block("memory", text)

@@ -43,8 +43,12 @@ class Transport:
     """
 
     def __init__(self, url: str, *, timeout: float, retries: int, api_key: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number or out of range, a bracket without its pair
+            valid = False
+        if not valid:
             raise UsageError(f"{url.rsplit('@', 1)[-1]!r} is no URL of a model server: write http://host:port/v1")
         if "@" in parts.netloc:
             raise UsageError("the URL of a model server must hold no credentials: set `api_key_env` in its config")
@@ -52,7 +56,7 @@ class Transport:
         self._timeout = timeout
         self._retries = retries
         self._key = api_key
-        self._local = _is_loopback(parts.hostname)
+        self._local = _is_loopback(parts.hostname or "")
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
