@@ -278,7 +278,18 @@ async def test_a_closed_model_says_how_to_open_it():
         await HttpModel("http://127.0.0.1:1/v1").observation("x")
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host/v1", "http://", "http://me:secret@host/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000",
+        "ftp://host/v1",
+        "http://[::1/v1",
+        "http://host:abc/v1",
+        "http://host:99999/v1",
+        "http://",
+        "http://me:secret@host/v1",
+    ],
+)
 def test_a_wrong_url_is_refused_without_its_secrets(url: str):
     with pytest.raises(UsageError) as caught:
         HttpModel(url)
