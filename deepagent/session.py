@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from deepagent.actions import Answer, Fold, Observation
+from deepagent.actions import Answer, Fold, Malformed, Observation
 from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
@@ -123,8 +123,7 @@ class Session:
                 return await self._force(limit)
             try:
                 async with asyncio.timeout(self._budget.seconds_left):
-                    await self._make_room()
-                    await self._step()
+                    await self._turn()
             except TimeoutError:
                 continue  # the budget's time is up; the next turn of the loop says so
             except FoldError as error:
@@ -132,24 +131,33 @@ class Session:
             if self._answer is not None:
                 return self._end("answered", "the model answered")
 
+    async def _turn(self) -> None:
+        """One step, with room made for it; when the server finds the prompt too long after all, a fold instead."""
+        await self._make_room()
+        try:
+            await self._step()
+        except ContextOverflowError:
+            await self._fold("window")
+
     async def _step(self) -> None:
         self._budget.actions += 1
         step = self._budget.actions
-        parsed = await self._think(step)
+        parsed, reply = await self._think(step)
         self._log.append(Intended(step=step, thought=parsed.thought, action=parsed.action))
         if isinstance(parsed.action, Answer):
             self._answer = parsed.action.text
         elif isinstance(parsed.action, Fold) and self._folder is not None:
-            await self._fold_as_asked(step, parsed)
+            await self._fold_as_asked(step, parsed, reply)
         else:
             began = time.monotonic()
             observation = await self._performer.perform(step, parsed.action)
             idle = observation.repeats is not None or observation.error == "malformed"
             self._budget.idle = self._budget.idle + 1 if idle else 0
-            await self._observe(step, parsed, observation, time.monotonic() - began)
+            await self._observe(step, parsed, reply, observation, time.monotonic() - began)
 
-    async def _think(self, step: int) -> Parsed:
-        """Generate until the dialect can read an action, or give up as malformed."""
+    async def _think(self, step: int) -> tuple[Parsed, list[Segment]]:
+        """Generate until the dialect can read an action, or give up as malformed; also returns what was written."""
+        reply: list[Segment] = []
         text, self._begun = self._begun, ""
         watch = self._dialect.watch()
         watch(text)
@@ -159,44 +167,50 @@ class Session:
             return watch(delta)
 
         for _ in range(_MAX_CONTINUATIONS):
-            generated = await self._generate(heard)
+            generated = await self._generate(reply, heard)
+            self._log.append(Replied(step=step, generated=generated))
+            reply.append(generated.segment)
             text += generated.segment.text
             parsed = self._dialect.parse(text, generated.finish)
-            discarded = parsed is not None and parsed.discard
-            self._log.append(Replied(step=step, generated=generated, discarded=discarded))
-            if not discarded:
-                self._window.append(generated.segment)
             if parsed is not None:
-                return parsed
-        return self._dialect.parse(text, "length") or Parsed(text, Fold())
+                return parsed, reply
+        return self._dialect.parse(text, "length") or Parsed(text, Malformed(problem="the reply does not end")), reply
 
-    async def _generate(self, watch: Callable[[str], bool]) -> Generated:
-        """One request; when the server finds the prompt too long after all, one fold and one retry."""
-        try:
-            return await self._request(watch)
-        except ContextOverflowError as error:
-            if self._folder is None:
-                raise FoldError(f"the window is full and folding is off: {error}") from error
-            await self._fold("window")
-            return await self._request(watch)
-
-    async def _request(self, watch: Callable[[str], bool]) -> Generated:
+    async def _generate(self, reply: Sequence[Segment], watch: Callable[[str], bool]) -> Generated:
+        """One request that continues the window and what was written in this step so far."""
         sampling = self._config.sampling
         if self._budget.idle and sampling.temperature == 0:
             # Without randomness a model that repeats itself does so for ever.
             warmer = min(0.8, _AGAINST_REPETITION * self._budget.idle)
             sampling = sampling.model_copy(update={"temperature": warmer, "seed": self._budget.actions})
-        generated = await self._model.generate(self._window, sampling, stop=self._dialect.stops, watch=watch)
+        window = Window(self._window.messages, [*self._window.segments, *reply])
+        generated = await self._model.generate(window, sampling, stop=self._dialect.stops, watch=watch)
         self._spend(generated.usage)
         return generated
 
-    async def _observe(self, step: int, parsed: Parsed, observation: Observation, seconds: float) -> None:
-        text = self._dialect.render(parsed.action, observation.text)
-        begun = parsed.resume or (self._dialect.push(parsed.action) if observation.repeats is not None else "")
-        segment = await self._model.observation(text, before=parsed.restore, after=begun)
-        self._begun = begun
-        self._log.append(Observed(step=step, observation=observation, segment=segment, seconds=seconds))
+    async def _observe(
+        self, step: int, parsed: Parsed, reply: Sequence[Segment], observation: Observation, seconds: float
+    ) -> None:
+        """Log and append what came of the action.
+
+        A reply that invented a result or repeated an earlier step is left out of the stream: a model copies what it
+        sees, most of all its own mistakes.
+        """
+        repeated = observation.repeats is not None
+        dropped = parsed.discard or repeated
+        begun = parsed.resume or (self._dialect.push(parsed.action) if repeated else "")
+        segment = await self._model.observation(
+            self._dialect.render(parsed.action, observation.text),
+            before="" if dropped else parsed.restore,
+            after=begun,
+        )
+        self._log.append(
+            Observed(step=step, observation=observation, segment=segment, seconds=seconds, dropped=dropped)
+        )
+        for piece in [] if dropped else reply:
+            self._window.append(piece)
         self._window.append(segment)
+        self._begun = begun
 
     @property
     def _window(self) -> Window:
@@ -237,11 +251,12 @@ class Session:
         elif full or window > self._model.context * (self._config.fold.at if self._config.fold else 1):
             await self._fold("window")
 
-    async def _fold_as_asked(self, step: int, parsed: Parsed) -> None:
+    async def _fold_as_asked(self, step: int, parsed: Parsed, reply: Sequence[Segment]) -> None:
         try:
             await self._fold("asked")
         except FoldError as error:
-            await self._observe(step, parsed, Observation(text=f"Not folded: {error}. Go on.", error="fold"), 0.0)
+            declined = Observation(text=f"Not folded: {error}. Go on.", error="fold")
+            await self._observe(step, parsed, reply, declined, 0.0)
 
     async def _fold(self, reason: str) -> None:
         """Replace the window by memory; nothing changes until the new one is small enough, and logged."""

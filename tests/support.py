@@ -1,6 +1,7 @@
 """What several tests need: agents with scripted models, and the promises that every recorded run must keep."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def assert_promises(events: Sequence[Event], model: ScriptedModel | None = None)
             called.add((event.step, event.call))
         elif isinstance(event, ToolReturned):
             assert (event.step, event.call) in called
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in pairwise(events):
         assert isinstance(after, WindowOpened) == isinstance(before, (Folded, Started)), "a window opens only by a fold"
 
 
@@ -107,18 +108,15 @@ def rebuild_prompts(events: Sequence[Event]) -> list[str]:
     """The prompt of every request, from the log alone; within a window each extends the one before."""
     prompts: list[str] = []
     stream = ""
-    ids: list[int] = []
+    reply = ""  # of the step that is not observed yet
     for event in events:
         if isinstance(event, WindowOpened):
-            stream = "".join(segment.text for segment in event.segments)
-            ids = [token for segment in event.segments for token in segment.token_ids or ()]
+            stream, reply = "".join(segment.text for segment in event.segments), ""
         elif isinstance(event, Replied):
-            prompts.append(stream)
-            if event.discarded:
-                continue
-            stream += event.generated.segment.text
-            ids += event.generated.segment.token_ids or ()
-        elif isinstance(event, (Observed, Noticed)):
-            stream += event.segment.text
-            ids += event.segment.token_ids or ()
+            prompts.append(stream + reply)
+            reply += event.generated.segment.text
+        elif isinstance(event, Observed):
+            stream, reply = stream + ("" if event.dropped else reply) + event.segment.text, ""
+        elif isinstance(event, Noticed):
+            stream, reply = stream + event.segment.text, ""
     return prompts

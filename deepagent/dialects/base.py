@@ -19,7 +19,7 @@ class Parsed:
         action: what the model decided.
         restore: closing text that the stream lacks, because the model or its server left it out; it is appended
             with the observation.
-        discard: the reply must not stay in the stream, because it invents what only the environment may say.
+        discard: the reply is to be left out of the stream, because it invents what only the environment may say.
         resume: how the next reply is made to begin: with the action whose result was invented.
     """
 

@@ -52,16 +52,11 @@ class WindowOpened(Frozen):
 
 
 class Replied(Frozen):
-    """The model wrote something. A step has several of these when a reply had to be continued.
-
-    Attributes:
-        discarded: the text was not kept in the stream, because it invented a result.
-    """
+    """The model wrote something. A step has several of these when a reply had to be continued."""
 
     kind: Literal["replied"] = "replied"
     step: int
     generated: Generated
-    discarded: bool = False
 
 
 class Intended(Frozen):
@@ -94,13 +89,18 @@ class ToolReturned(Frozen):
 
 
 class Observed(Frozen):
-    """What the action led to, and the text that was appended to the stream for it."""
+    """What the action led to, and the text that was appended to the stream for it.
+
+    Attributes:
+        dropped: what the model wrote in this step was left out of the stream.
+    """
 
     kind: Literal["observed"] = "observed"
     step: int
     observation: Observation
     segment: Segment
     seconds: float
+    dropped: bool = False
 
 
 class Noticed(Frozen):
