@@ -31,7 +31,7 @@ from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
 from deepagent.runs.events import Event, Status
 from deepagent.runs.store import RunStore
 from deepagent.session import Session
-from deepagent.tools import Tool
+from deepagent.tools import Tool, well_formed
 from deepagent.toolsets.base import Toolset
 from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
@@ -162,6 +162,8 @@ class Agent:
     ) -> Run:
         if not task.strip():
             raise TaskError("the task is empty; say what to do")
+        if task != well_formed(task):
+            raise TaskError("the task is not valid text; give it in UTF-8")
         log = held.store.new_run()
         log.listeners.append(hear)
         config, size = self.config, len(held.catalogue)

@@ -60,6 +60,8 @@ class Performer:
 
     async def perform(self, step: int, action: Action) -> Observation:
         """Do it. Only what the run cannot go on without raises (`OperatorError`)."""
+        if isinstance(action, Malformed):
+            return Observation(text=f"{action.problem}.", error="malformed")
         self._step, self._calls = step, 0
         key = action.model_dump_json()
         earlier = self._done.get(key)
@@ -81,8 +83,6 @@ class Performer:
             return await self._call(step, action)
         if isinstance(action, Execute):
             return await self._execute(step, action.code)
-        if isinstance(action, Malformed):
-            return Observation(text=f"{action.problem}.", error="malformed")
         raise AssertionError(f"{action.kind} is not for the performer")
 
     async def _search(self, step: int, query: str) -> Observation:
@@ -126,7 +126,7 @@ class Performer:
         text = "\n".join(part for part in parts if part)
         if "ModuleNotFoundError" in (done.error or ""):
             text += "\nOnly Python's standard library is installed: write it without that module."
-        if done.restarted:
+        if done.restarted and not done.error:  # an error that cost the interpreter says so itself
             text += "\nThe interpreter was restarted: all variables are gone."
         elif not text:
             text = "The code ran and printed nothing. Use print(...) to see a value."

@@ -86,6 +86,7 @@ class Session:
         self._usage = Usage()
         self._answer: str | None = None
         self._begun = ""  # what the next reply has been made to begin with
+        self._seen = False  # whether any action has succeeded
 
     async def run(self, benchmark: str | None = None) -> Ended:
         """Work on the task until an answer, a limit, an interruption or a broken model.
@@ -198,7 +199,12 @@ class Session:
         """
         repeated = observation.repeats is not None
         dropped = parsed.discard or repeated
-        begun = parsed.resume or (self._dialect.push(parsed.action) if repeated else "")
+        begun = parsed.resume
+        if repeated:
+            begun = self._dialect.push(parsed.action)
+        elif observation.error == "malformed" and not dropped and self._budget.idle > 1 and self._seen:
+            begun = self._dialect.answer_start  # it talks about what it has seen, and does not act any more
+        self._seen = self._seen or observation.ok
         segment = await self._model.observation(
             self._dialect.render(parsed.action, observation.text),
             before="" if dropped else parsed.restore,

@@ -216,6 +216,19 @@ async def test_a_reply_that_invents_a_result_is_not_kept_in_the_stream(tmp_path)
     assert recording.observations[1] == "5"
 
 
+async def test_a_model_that_concludes_without_answering_is_made_to_answer(tmp_path):
+    script = [execute("print(6 * 7)"), "It is 42.", "So the result is 42.", "42</answer>"]
+    recording = await record(script, tmp_path)
+    assert recording.model.prompts[3].endswith("<answer>")
+    assert recording.run.answer == "42"
+    assert recording.run.status == "answered"
+
+
+async def test_a_model_that_has_seen_nothing_is_not_made_to_answer(tmp_path):
+    recording = await record(["Hm.", "Well.", "Hm.", execute("print(1)"), answer("1")], tmp_path)
+    assert not any(prompt.endswith("<answer>") for prompt in recording.model.prompts)
+
+
 async def test_a_run_that_brings_nothing_new_is_ended(tmp_path):
     def reply(window):
         return "7</answer>" if window.text.endswith("<answer>") else execute("print(1)")
@@ -285,9 +298,9 @@ async def test_a_model_that_fails_ends_the_run_as_failed_with_its_log_kept(tmp_p
         assert any(isinstance(r.event, Observed) for r in store.events(summary.id))
 
 
-@pytest.mark.parametrize("task", ["", "  \n"])
-async def test_an_empty_task_is_refused(tmp_path, task):
-    with pytest.raises(TaskError, match="empty"):
+@pytest.mark.parametrize(("task", "words"), [("", "empty"), ("  \n", "empty"), ("a\ud800", "not valid text")])
+async def test_a_task_that_is_none_is_refused(tmp_path, task, words):
+    with pytest.raises(TaskError, match=words):
         await Agent(ScriptedModel([]), store=tmp_path / "r.sqlite").run(task)
 
 

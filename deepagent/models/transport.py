@@ -128,10 +128,18 @@ class Transport:
         return await self._retry(attempt, may_repeat=lambda: True)
 
     async def probe(self, path: str, body: JsonObject | None = None) -> JsonObject | None:
-        """Ask whether the server knows a path: its answer, or None where it refuses or answers something else."""
+        """Ask whether the server knows a path: its answer, or None where it does not.
+
+        Raises:
+            ModelError: it knows nobody without the right key, or cannot be asked.
+        """
         try:
             return await (self.get(path) if body is None else self.post(path, body))
-        except (failures.RefusedError, ModelReplyError):
+        except failures.RefusedError as error:
+            if error.status in (401, 403):
+                raise
+            return None
+        except ModelReplyError:
             return None
 
     async def _retry(

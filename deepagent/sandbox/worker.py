@@ -163,7 +163,8 @@ class Worker:
         try:
             summary = traceback.TracebackException.from_exception(problem)
             _keep_cells(summary)
-            return shorten("".join(summary.format()).rstrip(), self._chars)
+            told = "".join(summary.format()).rstrip().encode("utf-8", "backslashreplace").decode()
+            return shorten(told, self._chars)
         except BaseException as second:  # an exception class of the cell can fail at being printed, in any way
             return f"{type(problem).__name__} (its message cannot be shown: {type(second).__name__})"
 

@@ -106,6 +106,7 @@ async def test_sys_exit_ends_the_cell_and_keeps_the_variables(kernel):
         "globals().clear()\n1/0",
         "import sys\nsys.modules.clear()\n1/0",
         "import os\nif os.fork():\n    os.wait()\n1/0",
+        "raise Exception('\\ud800')",
     ],
 )
 async def test_a_strange_cell_is_an_error_and_the_next_one_runs(kernel, code):
