@@ -23,6 +23,7 @@ from deepagent.models.base import Generated, Model, Usage
 from deepagent.performer import Performer
 from deepagent.runs.events import (
     Ended,
+    FoldBegan,
     Folded,
     Intended,
     Noticed,
@@ -276,6 +277,7 @@ class Session:
         messages, prompt = await self._opening()
         if prompt.tokens > before * config.shrink:
             raise FoldError("the history is still short")
+        self._log.append(FoldBegan(reason=reason, tokens=before))
         done = steps(self._log.events)
         folding = await folder.fold(self._task, done, self._folded_steps, self._memory)
         segment = await self._memory_segment(folding.memory, int(before * config.shrink) - prompt.tokens)

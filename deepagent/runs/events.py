@@ -111,6 +111,14 @@ class Noticed(Frozen):
     segment: Segment
 
 
+class FoldBegan(Frozen):
+    """History is about to be compressed, which takes a while; nothing changes before `Folded`."""
+
+    kind: Literal["fold_began"] = "fold_began"
+    reason: str
+    tokens: int
+
+
 class Folded(Frozen):
     """History was compressed.
 
@@ -146,7 +154,17 @@ class Ended(Frozen):
 
 
 Event = Annotated[
-    Started | WindowOpened | Replied | Intended | ToolCalled | ToolReturned | Observed | Noticed | Folded | Ended,
+    Started
+    | WindowOpened
+    | Replied
+    | Intended
+    | ToolCalled
+    | ToolReturned
+    | Observed
+    | Noticed
+    | FoldBegan
+    | Folded
+    | Ended,
     Field(discriminator="kind"),
 ]
 
