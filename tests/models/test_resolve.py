@@ -26,7 +26,7 @@ def test_a_word_names_a_model(spec: str, kind: type, name: str):
 
 
 def test_an_unknown_word_is_answered_with_what_there_is():
-    with pytest.raises(UsageError, match="one of embedded, embedded-tiny, hosted, local"):
+    with pytest.raises(UsageError, match="one of embedded, embedded-4k, embedded-tiny, hosted, local"):
         open_model("gpt-17")
 
 

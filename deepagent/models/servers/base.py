@@ -16,6 +16,8 @@ CONTROL = re.compile(
     r"<[|｜][^<>\s]{1,64}[|｜]>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_(?:turn|image)>|\[/?INST\]"
 )
 """Text that tokenizers of chat models may read as control tokens."""
+_STARTS = re.compile(f"(?={CONTROL.pattern})")
+"""Where one begins, also inside another."""
 
 
 class Server(Protocol):
@@ -66,10 +68,10 @@ def token_prompt(window: Window) -> list[int] | str:
 
 def neutralise(text: str) -> str:
     """Break up what may be read as a control token, with a character that is not seen."""
-    return CONTROL.sub(lambda match: f"{match[0][0]}\u200b{match[0][1:]}", text)
+    return "\u200b".join(split_control(text))
 
 
 def split_control(text: str) -> list[str]:
     """Cut a text inside everything that may be read as a control token, so that no piece holds a whole one."""
-    cuts = [0, *(match.start() + 1 for match in CONTROL.finditer(text)), len(text)]
+    cuts = [0, *(match.start() + 1 for match in _STARTS.finditer(text)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts) if start < end]
