@@ -69,7 +69,7 @@ def _from_function(function: Callable[..., Any], name: str | None, effect: Effec
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
             raise InvalidArgumentsError(f"{problems}. Signature: {spec.signature}") from error
-        given = {field: getattr(values, field) for field in values.model_fields_set}
+        given = {str(model.model_fields[field].alias): getattr(values, field) for field in values.model_fields_set}
         if inspect.iscoroutinefunction(function):
             return await function(**given)
         return await in_daemon_thread(function, given)
@@ -111,21 +111,23 @@ async def in_daemon_thread(function: Callable[..., Any], arguments: Arguments) -
 
 
 def _arguments_model(function: Callable[..., Any], name: str, notes: dict[str, str]) -> type[BaseModel]:
+    """A model whose fields are numbered, with the parameters' names as aliases: those may be `json` or `_x` too."""
     try:
         hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
+        parameters = inspect.signature(function).parameters.values()
+    except (NameError, SyntaxError) as error:
         raise ToolDefinitionError(f"{name}: an annotation cannot be resolved: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ToolDefinitionError(f"{function!r} cannot be a tool: wrap it in a typed function ({error})") from error
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
+    for number, parameter in enumerate(parameters):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise ToolDefinitionError(
                 f"{name}: parameter {parameter.name!r} cannot be passed by name; give it an ordinary name and type"
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (
-            hints.get(parameter.name, Any),
-            Field(default, description=notes.get(parameter.name)),
-        )
+        field = Field(default, alias=parameter.name, description=notes.get(parameter.name))
+        fields[f"p{number}"] = (hints.get(parameter.name, Any), field)
     try:
         return create_model(
             f"{name}_arguments", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import importlib.machinery
 import inspect
 import sys
 from pathlib import Path
@@ -46,7 +46,7 @@ class ModuleTools:
 
     def __init__(self, where: str) -> None:
         module = _load(where)
-        self.name = module.__name__
+        self.name = Path(where).stem if where.endswith(".py") else where
         made = [value for value in vars(module).values() if isinstance(value, Tool)]
         self.tools = made or [
             tool(value)
@@ -66,18 +66,28 @@ class ModuleTools:
 
 
 def _load(where: str) -> ModuleType:
+    """Import a file or module; whatever that raises is told as the user's own error."""
+    path = Path(where)
+    if where.endswith(".py") and not path.is_file():
+        raise UsageError(f"there is no Python file {where}; give a path that exists, or a module's dotted name")
     try:
-        if not where.endswith(".py"):
-            return importlib.import_module(where)
-        path = Path(where)
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None or not path.is_file():
-            raise UsageError(f"there is no Python file {where}")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-    except UsageError:
+        return _load_file(path) if where.endswith(".py") else importlib.import_module(where)
+    except (Exception, SystemExit) as error:
+        hint = f"; for the file write python:{where}.py" if Path(f"{where}.py").is_file() else ""
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{where} cannot be imported: {said}{hint}") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    # A name that no import statement can spell: a user's json.py must not pass for the standard library's.
+    name = f"python:{path.resolve()}"
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses and annotations look themselves up there
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
         raise
-    except Exception as error:
-        raise UsageError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
     return module

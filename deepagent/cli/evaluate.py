@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from deepagent.agent import Agent
-from deepagent.cli.run import ConfigOption, JsonOption, ModelOption, StoreOption, UnsafeOption, settings_from
+from deepagent.cli.run import (
+    ConfigOption,
+    JsonOption,
+    ModelOption,
+    StoreOption,
+    UnsafeOption,
+    kept_in,
+    say_indexing,
+    settings_from,
+)
 from deepagent.cli.story import Story, tokens
-from deepagent.cli.terminal import plain, stderr, stdout
+from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr, stdout
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import Benchmark, BenchmarkTask
 from deepagent.evaluation.benchmarks import get_benchmark
@@ -47,9 +56,10 @@ def evaluate(
         config=settings.agent,
         auxiliary=settings.auxiliary,
         store=store,
-        indexing=lambda count: stderr.print(f"embedding {count} tools for search (once; kept for later runs)"),
+        indexing=say_indexing,
     )
-    results = asyncio.run(_run(benchmark, tasks, agent, show=show, json=json))
+    with interruptible(kept_in(store)), _teller(json) as tell:
+        results = asyncio.run(_run(benchmark, tasks, agent, Story(stderr if json else stdout), tell, show=show))
     if not json:
         _summary(results)
     raise typer.Exit(0 if all(result.status != "failed" for result in results) else 1)
@@ -65,36 +75,53 @@ def _chosen(benchmark: Benchmark, ids: Sequence[str], limit: int | None) -> Sequ
     return [task for task in tasks if not ids or task.id in ids][:limit]
 
 
+@contextmanager
+def _teller(json: bool) -> Iterator[Callable[[TaskResult], None]]:
+    """What tells a result on stdout."""
+    if not json:
+        yield lambda result: stdout.print(_line(result), soft_wrap=True)
+        return
+    with json_lines() as write:
+        yield lambda result: write(result.model_dump_json())
+
+
 async def _run(
-    benchmark: Benchmark, tasks: Sequence[BenchmarkTask], agent: Agent, *, show: bool, json: bool
+    benchmark: Benchmark,
+    tasks: Sequence[BenchmarkTask],
+    agent: Agent,
+    story: Story,
+    tell: Callable[[TaskResult], None],
+    *,
+    show: bool,
 ) -> list[TaskResult]:
     results: list[TaskResult] = []
-    with Story(stderr if json else stdout) as story:
+    hear = (lambda task, item: story.hear(item)) if show else (lambda task, item: None)
+    with story:
         story.wait("opening the model")
         async with agent:
-            hear = (lambda task, item: story.hear(item)) if show else (lambda task, item: None)
             async for result in run_tasks(benchmark, tasks, agent, hear=hear):
                 results.append(result)
-                if json:
-                    sys.stdout.write(result.model_dump_json() + "\n")
-                    sys.stdout.flush()
-                else:
-                    stdout.print(_line(result))
+                tell(result)
+                if result.status == "failed":
+                    say(f"error: {result.task}: {result.reason}")
                 story.wait(f"{len(results)} of {len(tasks)} done")
     return results
 
 
-def _line(result: TaskResult) -> Table:
+def _line(result: TaskResult) -> Text:
     right = bool(result.score.corrected)
-    row = Table.grid(padding=(0, 2))
-    row.add_row(
-        plain(result.task, "bold"),
-        plain("right" if right else "wrong", "green" if right else "red"),
-        plain(f"answer {' '.join((result.answer or '-').split())[:60]}"),
-        plain(f"gold {result.gold}"),
-        plain(f"{result.status}, path {result.score.path:.0%}, {result.steps} steps, {result.seconds:.0f} s", "dim"),
+    answer = " ".join((result.answer or "-").split())[:60]
+    return Text("  ").join(
+        (
+            plain(result.task, "bold"),
+            plain("right" if right else "wrong", "green" if right else "red"),
+            plain(f"answer {answer}"),
+            plain(f"gold {result.gold}"),
+            plain(
+                f"{result.status}, path {result.score.path:.0%}, {result.steps} steps, {result.seconds:.0f} s", "dim"
+            ),
+        )
     )
-    return row
 
 
 def _summary(results: Sequence[TaskResult]) -> None:
@@ -108,6 +135,7 @@ def _summary(results: Sequence[TaskResult]) -> None:
         f"path {sum(r.score.path for r in results) / count:.0%}, "
         f"{sum(r.status == 'answered' for r in results)} answered by themselves, "
         f"{sum(r.status == 'forced' for r in results)} at a limit, "
-        f"{sum(r.status in ('limit', 'failed') for r in results)} without an answer"
+        f"{sum(r.status in ('limit', 'failed') for r in results)} without an answer",
+        soft_wrap=True,
     )
     stdout.print(f"{tokens(usage)}, {sum(r.seconds for r in results):.0f} s")

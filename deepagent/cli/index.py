@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from deepagent.errors import IndexFormatError
+from deepagent.errors import IndexFormatError, UsageError
 from deepagent.retrieval import Encoder, HashEncoder, Hit, SentenceEncoder, ToolIndex, read_catalogue
 from deepagent.retrieval.storage import read_manifest
 from deepagent.retrieval.text import clean
@@ -64,6 +64,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the tools that fit a wish best."""
+    if not query.strip():
+        raise UsageError("the search query is empty; say in plain words what the tool should do")
     by_hash = read_manifest(folder).encoder == HashEncoder().name
     index = ToolIndex.open(folder, _encoder(EncoderName.HASH if by_hash else EncoderName.MINILM))
     hits = index.search(query, k)

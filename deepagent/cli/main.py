@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
 from deepagent import __version__
 from deepagent.cli import evaluate, index, models, run, runs
-from deepagent.cli.terminal import stderr
+from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
 app = typer.Typer(
@@ -40,17 +41,26 @@ def _options(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 answered, 1 not, 2 wrong usage, 130 interrupted."""
+    prepare_streams()
     try:
         app()
     except UsageError as error:
         _fail(error, 2)
     except DeepAgentError as error:
         _fail(error, 1)
-    except KeyboardInterrupt:
-        stderr.print("interrupted; what was done is kept: deepagent runs show last")
-        sys.exit(130)
+    except OSError as error:
+        # Errors of files and sockets have names of their own by now; left is the output itself.
+        _drop_output()
+        _fail(f"the output cannot be written: {error}; check where it goes, and free space there", 1)
 
 
-def _fail(error: DeepAgentError, code: int) -> None:
-    stderr.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+def _fail(error: DeepAgentError | str, code: int) -> None:
+    say(f"error: {error}")
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Forget what is buffered, or the interpreter fails at it once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 
 from deepagent.agent import Agent, Delta
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import stderr, stdout
+from deepagent.cli.terminal import interruptible, json_lines, say, stdout
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError
 from deepagent.runs.events import Ended
@@ -47,6 +48,7 @@ def run(
       deepagent run --tools python:my_tools.py "Who ordered most?"
       deepagent run -m http://127.0.0.1:8000/v1#Qwen/Qwen3-8B -t toolhop "..."
     """
+    text = _read_task(task)
     settings = settings_from(config, model, unsafe_execute)
     agent = Agent(
         settings.model,
@@ -54,13 +56,23 @@ def run(
         config=settings.agent,
         auxiliary=settings.auxiliary,
         store=store,
-        indexing=_say_indexing,
+        indexing=say_indexing,
     )
-    text = sys.stdin.read() if task == "-" else task
+    with interruptible(kept_in(store)):
+        ended = asyncio.run(_stream_json(agent, text) if json else _tell(agent, text))
+    raise typer.Exit(0 if ended is not None and ended.answer is not None else 1)
+
+
+def _read_task(given: str) -> str:
+    try:
+        text = (sys.stdin.buffer.read() if given == "-" else os.fsencode(given)).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the task is no UTF-8 text ({error.reason} at byte {error.start}); convert it first"
+        ) from error
     if not text.strip():
         raise UsageError("the task is empty; say what to do")
-    ended = asyncio.run(_stream_json(agent, text) if json else _tell(agent, text))
-    raise typer.Exit(0 if ended is not None and ended.answer is not None else 1)
+    return text
 
 
 def settings_from(config: Path | None, model: str | None, unsafe: bool) -> RunConfig:
@@ -69,7 +81,7 @@ def settings_from(config: Path | None, model: str | None, unsafe: bool) -> RunCo
     if model is not None:
         settings = settings.model_copy(update={"model": model})
     if unsafe:
-        stderr.print("warning: code runs without confinement: the model can read, change and send whatever you can")
+        say("warning: code runs without confinement: the model can read, change and send whatever you can")
         sandbox = settings.agent.sandbox.model_copy(update={"unsafe": True})
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"sandbox": sandbox})})
     return settings
@@ -87,14 +99,19 @@ async def _tell(agent: Agent, task: str) -> Ended | None:
 
 async def _stream_json(agent: Agent, task: str) -> Ended | None:
     ended = None
-    async for item in agent.stream(task):
-        if isinstance(item, Delta):
-            continue
-        sys.stdout.write(item.model_dump_json(exclude_none=True) + "\n")
-        sys.stdout.flush()
-        ended = item if isinstance(item, Ended) else ended
+    with json_lines() as write:
+        async for item in agent.stream(task):
+            if not isinstance(item, Delta):
+                write(item.model_dump_json(exclude_none=True))
+                ended = item if isinstance(item, Ended) else ended
     return ended
 
 
-def _say_indexing(count: int) -> None:
-    stderr.print(f"embedding {count} tools for search (once; kept for later runs)")
+def say_indexing(count: int) -> None:
+    """Say why nothing happens for a while."""
+    say(f"embedding {count} tools for search (once; kept for later runs)")
+
+
+def kept_in(store: Path | None) -> str:
+    """Where an interrupted run can be looked at."""
+    return f"what was done is kept: deepagent runs show last{f' --store {store}' if store else ''}"

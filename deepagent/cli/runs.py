@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from deepagent.agent import default_store
 from deepagent.cli.run import StoreOption
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import plain, stdout
-from deepagent.runs.store import RunStore
+from deepagent.cli.terminal import json_lines, plain, stdout
+from deepagent.errors import UsageError
+from deepagent.runs.store import RunStore, RunSummary
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+_WIDE = 160
+_LONG = 90
+"""Characters of a line, and of a task in it, where no terminal sets a width."""
 
 
 @app.command("list")
@@ -25,27 +30,21 @@ def list_runs(
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """List runs, newest first."""
-    with RunStore(store or default_store()) as opened:
+    with _open(store) as opened:
         found = opened.runs(limit)
     if json:
-        for run in found:
-            sys.stdout.write(run.model_dump_json(exclude_none=True) + "\n")
+        with json_lines() as write:
+            for run in found:
+                write(run.model_dump_json(exclude_none=True))
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "started", "status", "steps", "folds", "task", "answer"):
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for column in ("run", "status", "steps", "folds"):
+        table.add_column(column, no_wrap=True)
+    for column in ("task", "answer"):
+        table.add_column(column)
     for run in found:
-        ended = run.ended
-        table.add_row(
-            run.id,
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(run.at)),
-            ended.status if ended else "unfinished",
-            str(ended.steps) if ended else "",
-            str(ended.folds) if ended else "",
-            plain(" ".join(run.started.task.split())[:60]),
-            plain((ended.answer or "")[:30] if ended else ""),
-        )
-    stdout.print(table)
+        table.add_row(*_row(run))
+    stdout.print(table, width=None if stdout.is_terminal else _WIDE)
 
 
 @app.command("show")
@@ -56,11 +55,32 @@ def show_run(
     json: Annotated[bool, typer.Option("--json", help="Print the events as JSON lines.")] = False,
 ) -> None:
     """Tell a run's story."""
-    with RunStore(store or default_store()) as opened:
+    with _open(store) as opened:
         events = opened.events(opened.resolve(run))
+    if json:
+        with json_lines() as write:
+            for recorded in events:
+                write(recorded.model_dump_json(exclude_none=True))
+        return
     story = Story(stdout, full=full)
     for recorded in events:
-        if json:
-            sys.stdout.write(recorded.model_dump_json(exclude_none=True) + "\n")
-        else:
-            story.hear(recorded.event)
+        story.hear(recorded.event)
+
+
+def _open(path: Path | None) -> RunStore:
+    """The store, which looking at must not create where the user mistyped its name."""
+    if path is not None and not path.exists():
+        raise UsageError(f"there is no run store {path}; give the one that `deepagent run --store` wrote")
+    return RunStore(path or default_store())
+
+
+def _row(run: RunSummary) -> list[Text]:
+    ended = run.ended
+    texts = [run.id, ended.status if ended else "unfinished"]
+    texts += [str(ended.steps), str(ended.folds)] if ended else ["", ""]
+    row = [plain(text) for text in texts]
+    for text in (run.started.task[:_LONG], (ended.answer or "")[:_LONG] if ended else ""):
+        cell = plain(" ".join(text.split()))
+        cell.no_wrap, cell.overflow = True, "ellipsis"
+        row.append(cell)
+    return row

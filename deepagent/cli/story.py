@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from types import TracebackType
 from typing import Self
 
@@ -11,13 +12,14 @@ from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 
-from deepagent.actions import Action, Answer, Call, Execute, Malformed, Observation, Search
+from deepagent.actions import Action, Answer, Call, Execute, Malformed, Search
 from deepagent.agent import Delta
 from deepagent.cli.terminal import plain
 from deepagent.models.base import Usage
 from deepagent.runs.events import (
     Ended,
     Event,
+    FoldBegan,
     Folded,
     Intended,
     Noticed,
@@ -67,41 +69,41 @@ class Story:
             self._console.print(plain(text, "dim"))
 
     def hear(self, item: Event | Delta) -> None:
-        """Tell one event."""
-        if isinstance(item, Delta):
-            self._write(item.text)
-        elif isinstance(item, Started):
-            self._line("task", item.task, "bold")
-            self._detail(f"run {item.run}, model {item.model}, window {item.context} tokens")
-        elif isinstance(item, WindowOpened):
-            self._detail(f"window {item.number} opens with {sum(s.tokens for s in item.segments)} tokens")
-        elif isinstance(item, Intended):
-            self._writing = ""
-            self._intended(item)
-        elif isinstance(item, ToolCalled):
-            self._detail(f"  {item.name}({_arguments(item.arguments)})")
-        elif isinstance(item, ToolReturned):
-            self._block(item.result, "red" if item.error else "dim", indent=6, lines=4)
-        elif isinstance(item, Observed) and item.observation.error != "malformed":
-            self._observed(item.observation, item.seconds)
-        elif isinstance(item, Folded):
-            self._folded(item)
-        elif isinstance(item, Noticed):
-            self._line("limit", item.text, "yellow")
-        elif isinstance(item, Replied):
-            self._detail(_cost(item))
-        elif isinstance(item, Ended):
-            self._ended(item)
+        """Tell one event: each kind has a method of its name."""
+        getattr(self, f"_{item.kind}")(item)
 
-    def _write(self, text: str) -> None:
-        self._writing = (self._writing + text)[-400:]
+    def _delta(self, item: Delta) -> None:
+        self._writing = (self._writing + item.text)[-400:]
         if self._status is not None:
             last = " ".join(self._writing.split())[-max(20, self._console.width - 12) :]
             self._status.update(plain(last, "dim"))
 
+    def _started(self, item: Started) -> None:
+        self._line("task", item.task, "bold")
+        self._detail(f"run {item.run}, model {item.model}, window {item.context} tokens")
+
+    def _window_opened(self, item: WindowOpened) -> None:
+        self._detail(f"window {item.number} opens with {sum(s.tokens for s in item.segments)} tokens")
+
+    def _replied(self, item: Replied) -> None:
+        self._detail(f"{tokens(item.generated.usage)}, {item.generated.seconds:.1f} s")
+
+    def _tool_called(self, item: ToolCalled) -> None:
+        self._detail(f"  {item.name}({_arguments(item.arguments)})")
+
+    def _tool_returned(self, item: ToolReturned) -> None:
+        self._block(item.result, "red" if item.error else "dim", indent=6, lines=4)
+
+    def _noticed(self, item: Noticed) -> None:
+        self._line("limit", item.text, "yellow")
+
+    def _fold_began(self, item: FoldBegan) -> None:
+        self.wait(f"folding {item.tokens} tokens of history into memory ({item.reason})")
+
     def _intended(self, item: Intended) -> None:
+        self._writing = ""
         if item.thought:
-            self._console.print(Padding(plain(item.thought, "italic dim"), (0, 0, 0, 4), expand=False))
+            self._indented(item.thought, "italic dim", 4)
         action = item.action
         if isinstance(action, Answer):
             return  # told at the end
@@ -113,13 +115,16 @@ class Story:
         else:
             self._line(label, _describe(action), colour)
 
-    def _observed(self, observation: Observation, seconds: float) -> None:
+    def _observed(self, item: Observed) -> None:
+        observation = item.observation
+        if observation.error == "malformed":
+            return  # the action said it already
         if observation.found:
             for tool in observation.found:
                 self._detail(f"{tool.score:.2f}  {tool.name}  (dense {tool.dense:.2f}, lexical {tool.lexical:.2f})")
         else:
             self._block(observation.text, "red" if observation.error else "", indent=4, lines=_LINES)
-        self._detail(f"{seconds:.2f} s")
+        self._detail(f"{item.seconds:.2f} s")
 
     def _folded(self, item: Folded) -> None:
         self._line(f"fold {item.number}", f"{item.before} -> {item.after} tokens ({item.reason})", "yellow")
@@ -144,7 +149,7 @@ class Story:
         self._console.print(line + plain(text), soft_wrap=not self._console.is_terminal)
 
     def _detail(self, text: str) -> None:
-        self._console.print(Padding(plain(text, "dim"), (0, 0, 0, 4), expand=False))
+        self._indented(text, "dim", 4)
 
     def _block(self, text: str, style: str, *, indent: int, lines: int) -> None:
         rows = text.rstrip().splitlines()
@@ -153,7 +158,14 @@ class Story:
             rows = [*rows[:half], f"... {len(rows) - 2 * half} more lines ...", *rows[-half:]]
         if not self._full:
             rows = [row if len(row) <= 600 else f"{row[:500]} ... {len(row) - 500} more characters" for row in rows]
-        self._console.print(Padding(plain("\n".join(rows), style), (0, 0, 0, indent), expand=False))
+        self._indented("\n".join(rows), style, indent)
+
+    def _indented(self, text: str, style: str, indent: int) -> None:
+        """Wrapped to the width of a terminal. Elsewhere lines stay whole, so that they can be searched."""
+        if self._console.is_terminal:
+            self._console.print(Padding(plain(text, style), (0, 0, 0, indent), expand=False))
+        else:
+            self._console.print(plain(textwrap.indent(text, " " * indent), style), soft_wrap=True)
 
 
 def tokens(usage: Usage) -> str:
@@ -162,11 +174,6 @@ def tokens(usage: Usage) -> str:
     return (
         f"{about}{usage.prompt_tokens} prompt tokens ({usage.cached_tokens} cached) + {usage.completion_tokens} written"
     )
-
-
-def _cost(item: Replied) -> str:
-    generated = item.generated
-    return f"{tokens(generated.usage)}, {generated.seconds:.1f} s"
 
 
 def _describe(action: Action) -> str:

@@ -1,18 +1,66 @@
-"""The consoles that commands write to. Colour only on a terminal; `NO_COLOR` is honoured."""
+"""The streams that commands write to. Colour only on a terminal; `NO_COLOR` is honoured."""
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # commands to the terminal
+    r"\u200e\u200f\u202a-\u202e\u2066-\u2069"  # these turn the order of what follows around
+    r"\ud800-\udfff]"  # no stream can write these
+)
+
+
+def prepare_streams() -> None:
+    """Open what the caller left closed; show '?' for a character that the terminal's encoding lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open until the end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def plain(text: str, style: str = "") -> Text:
     """Text from a model or tool: no markup is read from it, and no control sequence reaches the terminal."""
     return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n")), style=style)
+
+
+def say(text: str) -> None:
+    """One line on stderr, never wrapped."""
+    stderr.print(plain(text), soft_wrap=True)
+
+
+@contextmanager
+def json_lines() -> Iterator[Callable[[str], None]]:
+    """Give what writes a line of JSON to stdout, in UTF-8. Whatever tools print meanwhile goes to stderr."""
+    out = sys.stdout.buffer
+
+    def write(line: str) -> None:
+        out.write(line.encode() + b"\n")
+        out.flush()
+
+    with redirect_stdout(sys.stderr):
+        yield write
+
+
+@contextmanager
+def interruptible(left: str) -> Iterator[None]:
+    """On Ctrl-C, say what is left and exit with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted; {left}")
+        raise typer.Exit(130) from None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from deepagent.actions import Frozen
 from deepagent.agent import Agent, Delta
-from deepagent.errors import OperatorError
+from deepagent.errors import OperatorError, TaskError
 from deepagent.evaluation.base import Benchmark, BenchmarkTask, Score
 from deepagent.models.base import Usage
 from deepagent.runs.events import Ended, Event, Started
@@ -59,7 +59,7 @@ async def run_tasks(
                 hear(task, item)
                 if not isinstance(item, Delta):
                     events.append(item)
-        except OperatorError as error:
+        except (OperatorError, TaskError) as error:
             reason = str(error)
         yield _result(benchmark, task, events, reason, time.monotonic() - began)
 
