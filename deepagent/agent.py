@@ -167,15 +167,15 @@ class Agent:
         log = held.store.new_run()
         log.listeners.append(hear)
         config, size = self.config, len(held.catalogue)
+        abilities = Abilities(
+            search=size > config.cards, call=size > 0, execute=config.execute, fold=config.fold is not None
+        )
         session = Session(
             task,
             model=held.model,
             folder=MemoryFolder(held.auxiliary, config.fold) if config.fold else None,
-            dialect=TagsDialect(
-                Abilities(
-                    search=size > config.cards, call=size > 0, execute=config.execute, fold=config.fold is not None
-                )
-            ),
+            dialect=TagsDialect(abilities),
+            abilities=abilities,
             catalogue=held.catalogue,
             config=config,
             log=log,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from deepagent.errors import IndexFormatError, ToolDefinitionError
+from deepagent.errors import IndexFormatError, OperatorError, ToolDefinitionError
+from deepagent.memory.recall import RECALL
 from deepagent.retrieval import Encoder, Hit, ToolIndex
 from deepagent.tools import Tool
+from deepagent.toolsets.functions import in_daemon_thread
 
 
 class Catalogue:
@@ -38,12 +41,13 @@ class Catalogue:
         for tool in tools:
             if tool.name in self._tools:
                 raise ToolDefinitionError(f"two tools are named {tool.name!r}; rename one of them")
+            if tool.name == RECALL:
+                raise ToolDefinitionError(f"the name {tool.name!r} is built in; rename your tool")
             self._tools[tool.name] = tool
         self._encoder = encoder
         self._cache = cache
         self._indexing = indexing
-        self._index: ToolIndex | None = None
-        self._building = asyncio.Lock()
+        self._building: asyncio.Future[ToolIndex] | None = None
 
     def __len__(self) -> int:
         return len(self._tools)
@@ -64,33 +68,30 @@ class Catalogue:
 
     async def search(self, query: str, k: int) -> list[Hit]:
         """The tools that fit a description best."""
-        async with self._building:
-            if self._index is None:
-                self._index = await asyncio.to_thread(self._open_or_build)
-        return await asyncio.to_thread(self._index.search, query, k)
+        if self._building is None:
+            # One task for all who wait: who gives up waiting does not end it, and it does not keep the process alive.
+            self._building = asyncio.ensure_future(in_daemon_thread(self._open_or_build, {}))
+        index: ToolIndex = await asyncio.shield(self._building)
+        found: list[Hit] = await in_daemon_thread(index.search, {"query": query, "k": k})
+        return found
 
     def _open_or_build(self) -> ToolIndex:
         specs = [tool.spec for tool in self._tools.values()]
         encoder = self._encoder()
-        folder = (
-            self._cache / _fingerprint(encoder.name, [spec.model_dump_json() for spec in specs])
-            if self._cache
-            else None
-        )
+        folder = self._cache / _fingerprint(encoder.name, self._tools) if self._cache else None
+        previous = None
         if folder is not None and folder.exists():
-            try:
-                return ToolIndex.open(folder, encoder=encoder)
-            except IndexFormatError:
-                pass  # a cache of an older format or a damaged one: build it again
+            with contextlib.suppress(IndexFormatError):  # of an older format, or damaged: it is built again
+                previous = ToolIndex.open(folder, encoder=encoder)
+        if previous is not None and list(previous.specs) == sorted(specs, key=lambda spec: spec.name):
+            return previous
         self._indexing(len(specs))
-        index = ToolIndex.build(specs, encoder=encoder)
+        index = ToolIndex.build(specs, encoder=encoder, previous=previous)
         if folder is not None:
-            index.save(folder)
+            with contextlib.suppress(OperatorError):  # the index is here; only the next start will be slower
+                index.save(folder)
         return index
 
 
-def _fingerprint(encoder: str, specs: list[str]) -> str:
-    digest = hashlib.sha256(encoder.encode())
-    for spec in sorted(specs):
-        digest.update(spec.encode())
-    return digest.hexdigest()[:24]
+def _fingerprint(encoder: str, names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join([encoder, *sorted(names)]).encode()).hexdigest()[:24]

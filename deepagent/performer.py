@@ -9,13 +9,16 @@ from typing import Any
 from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
-from deepagent.errors import DeepAgentError, ToolError, ToolFailedError, ToolTimeoutError, UnknownToolError
+from deepagent.dialects import Abilities
+from deepagent.errors import ToolError, UnknownToolError
+from deepagent.invocation import invoke
 from deepagent.memory.recall import recall_tool
 from deepagent.retrieval import Hit
 from deepagent.runs.events import ToolCalled, ToolReturned
 from deepagent.runs.store import RunLog
 from deepagent.sandbox import Kernel
-from deepagent.tools import Arguments, Tool, check_arguments, render_result, well_formed
+from deepagent.tools import Arguments, Tool, well_formed
+from deepagent.transcript import BYTES_PER_TOKEN, clipped
 
 _KEPT_CHARS = 16_000_000
 _REPEATED_CHARS = 400
@@ -27,20 +30,25 @@ class Performer:
 
     Args:
         catalogue: the tools that can be found.
+        abilities: the actions that the run allows.
         config: the agent's settings.
         log: the run's log; receives tool calls made by code, and results that are too large.
         result_tokens: longest observation, in tokens.
     """
 
-    def __init__(self, catalogue: Catalogue, config: AgentConfig, log: RunLog, result_tokens: int) -> None:
+    def __init__(
+        self, catalogue: Catalogue, abilities: Abilities, config: AgentConfig, log: RunLog, result_tokens: int
+    ) -> None:
         self._catalogue = catalogue
+        self._abilities = abilities
         self._config = config
         self._log = log
-        self._limit = result_tokens * 3
-        self._recall = recall_tool(log)
-        self.granted: dict[str, Tool] = {self._recall.name: self._recall}
+        self._limit = result_tokens * BYTES_PER_TOKEN
+        self._recall = recall_tool(log, length=self._limit // 2)
+        self.granted: dict[str, Tool] = {}
+        self.found: tuple[str, ...] = ()
+        """Names that the last search brought."""
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code)
-        self._bound = False
         self._done: dict[str, tuple[int, Observation]] = {}
         self._searched: dict[str, list[int]] = {}
         self._step = 0
@@ -51,27 +59,30 @@ class Performer:
         await self._kernel.__aexit__(None, None, None)
 
     async def grant(self, tools: list[Tool]) -> None:
-        """Bring tools into reach, also of code."""
-        new = {tool.name: tool for tool in tools if tool.name not in self.granted}
-        if new or not self._bound:
+        """Bring tools into reach, also of code. Names that code already uses for these tools are left alone."""
+        wanted = tools if self.granted else [self._recall, *tools]
+        new = {tool.name: tool for tool in wanted if tool.name not in self.granted}
+        if new:
             self.granted |= new
-            await self._kernel.bind([tool.spec for tool in self.granted.values()])
-            self._bound = True
+            await self._kernel.bind([tool.spec for tool in new.values()])
+
+    def forget_window(self) -> None:
+        """A new window opened: what was shown in the old one is not seen any more, and may be asked for again."""
+        self._done.clear()
+        self._searched.clear()
 
     async def perform(self, step: int, action: Action) -> Observation:
         """Do it. Only what the run cannot go on without raises (`OperatorError`)."""
         if isinstance(action, Malformed):
             return Observation(text=f"{action.problem}.", error="malformed")
         self._step, self._calls = step, 0
-        key = action.model_dump_json()
-        earlier = self._done.get(key)
-        if earlier is not None and self._repeatable(action):
-            return _repeated(*earlier)
         try:
             observation = await self._dispatch(step, action)
         except ToolError as error:
             observation = Observation(text=well_formed(str(error)), error=error.kind)
-        if earlier is not None and _comparable(earlier[1]) == _comparable(observation):
+        key = action.model_dump_json()
+        earlier = self._done.get(key)
+        if earlier and self._changes_nothing(action) and _comparable(earlier[1]) == _comparable(observation):
             return _repeated(earlier[0], observation)
         self._done[key] = (step, observation)
         return observation
@@ -86,7 +97,9 @@ class Performer:
         raise AssertionError(f"{action.kind} is not for the performer")
 
     async def _search(self, step: int, query: str) -> Observation:
-        """Find tools; the same query again brings the next best ones."""
+        """Find tools; the same query again in one window brings the next best ones."""
+        if not self._abilities.search:
+            return Observation(text="There are no more tools to search for.", error="not_allowed")
         count = self._config.found
         asked = self._searched.setdefault(query, [])
         hits = (await self._catalogue.search(query, count * (len(asked) + 1)))[count * len(asked) :]
@@ -101,24 +114,28 @@ class Performer:
         return Observation(text=text, found=_found(hits), repeats=asked[-2])
 
     async def _call(self, step: int, action: Call) -> Observation:
+        await self.grant([])
         tool = self.granted.get(action.name) or self._catalogue.get(action.name)
         if tool is None:
             return await self._unknown(action.name)
         await self.grant([tool])
-        return self._fit(step, await self._invoke(tool, action.arguments))
+        _, text = await invoke(tool, action.arguments, self._config.tool_seconds)
+        return self._fit(f"r{step}", text)
 
     async def _unknown(self, name: str) -> Observation:
         """A search on the unknown name is what the model most likely needs next."""
         message = f"There is no tool named {name!r}."
-        if not len(self._catalogue):
-            return Observation(text=message, error=UnknownToolError.kind)
+        if not self._abilities.search:
+            near = self._catalogue.nearest(name)
+            hint = f" There is {', '.join(near)}." if near else ""
+            return Observation(text=message + hint, error=UnknownToolError.kind)
         hits = await self._catalogue.search(name, self._config.found)
         await self._grant_hits(hits)
         text = f"{message} These tools may fit:\n{_cards(hits, self._limit - 200)}"
         return Observation(text=text, error=UnknownToolError.kind, found=_found(hits))
 
     async def _execute(self, step: int, code: str) -> Observation:
-        if not self._config.execute:
+        if not self._abilities.execute:
             return Observation(text="Running code is switched off for this task.", error="not_allowed")
         await self.grant([])
         done = await self._kernel.execute(code)
@@ -130,60 +147,52 @@ class Performer:
             text += "\nThe interpreter was restarted: all variables are gone."
         elif not text:
             text = "The code ran and printed nothing. Use print(...) to see a value."
-        return self._fit(step, text).model_copy(update={"error": done.error_kind})
+        return self._fit(f"r{step}", text).model_copy(update={"error": done.error_kind})
 
     async def _call_from_code(self, name: str, arguments: Arguments) -> Any:
+        """A tool call that a cell makes: logged before and after, whatever happens in between."""
         self._calls += 1
         step, call = self._step, self._calls
         self._log.append(ToolCalled(step=step, call=call, name=name, arguments=arguments))
+
+        def returned(text: str, error: str | None = None) -> None:
+            shown = self._fit(f"r{step}.{call}", text).text
+            self._log.append(ToolReturned(step=step, call=call, result=shown, error=error))
+
         try:
-            value = await self._raw(self.granted[name], arguments)
+            value, text = await invoke(self.granted[name], arguments, self._config.tool_seconds)
         except ToolError as error:
-            self._log.append(ToolReturned(step=step, call=call, result=well_formed(str(error)), error=error.kind))
+            returned(well_formed(str(error)), error.kind)
             raise
-        text = render_result(value)
-        kept = text if len(text) <= self._limit else f"{text[: self._limit]}... ({len(text)} characters)"
-        self._log.append(ToolReturned(step=step, call=call, result=kept))
+        except asyncio.CancelledError:
+            returned("the cell ended before the tool did", "interrupted")
+            raise
+        returned(text)
         return value
 
-    async def _invoke(self, tool: Tool, arguments: Arguments) -> str:
-        return render_result(await self._raw(tool, arguments))
-
-    async def _raw(self, tool: Tool, arguments: Arguments) -> Any:
-        """Check, call, limit in time, and turn whatever the tool raises into a `ToolError`."""
-        checked = check_arguments(tool.spec, arguments)
-        try:
-            async with asyncio.timeout(self._config.tool_seconds):
-                return await tool.invoke(checked)
-        except TimeoutError as error:
-            raise ToolTimeoutError(
-                f"{tool.name} did not answer within {self._config.tool_seconds:g} s; try something else"
-            ) from error
-        except DeepAgentError:
-            raise
-        except Exception as error:
-            raise ToolFailedError(f"{tool.name} failed: {type(error).__name__}: {error}") from error
-
-    def _fit(self, step: int, text: str) -> Observation:
+    def _fit(self, id: str, text: str) -> Observation:
         """A result as observation: too large a one is kept whole, and shown by head, tail, size and id."""
-        if len(text) <= self._limit:
+        head = clipped(text, self._limit)
+        if head == text:
             return Observation(text=text)
-        id = f"r{step}"
         kept = text if len(text) <= _KEPT_CHARS else text[:_KEPT_CHARS]
         self._log.keep(id, kept)
-        head, tail = text[: self._limit * 2 // 3], text[-self._limit // 5 :]
+        head, tail = head[: len(head) * 2 // 3], text[-len(head) // 5 :]
         lost = "" if kept is text else f" (only the first {_KEPT_CHARS} are kept)"
         note = f'[... {len(text)} characters in all{lost}; the rest: recall(id="{id}", start={len(head)}) ...]'
         return Observation(text=f"{head}\n{note}\n{tail}", artifact=id)
 
     async def _grant_hits(self, hits: list[Hit]) -> None:
-        found = [self._catalogue.get(hit.spec.name) for hit in hits]
-        await self.grant([tool for tool in found if tool is not None])
+        self.found = tuple(hit.spec.name for hit in hits)
+        tools = [self._catalogue.get(name) for name in self.found]
+        await self.grant([tool for tool in tools if tool is not None])
 
-    def _repeatable(self, action: Action) -> bool:
-        """Whether doing it again cannot bring anything new."""
-        tool = self.granted.get(action.name) if isinstance(action, Call) else None
-        return tool is not None and tool.spec.effect != "unsafe" and tool is not self._recall
+    def _changes_nothing(self, action: Action) -> bool:
+        """Whether doing it was without effect, so that doing it again with the same result was in vain."""
+        if isinstance(action, Call):
+            tool = self.granted.get(action.name)
+            return tool is None or tool.spec.effect != "unsafe"
+        return self._calls == 0
 
 
 def _comparable(observation: Observation) -> str:
@@ -191,8 +200,8 @@ def _comparable(observation: Observation) -> str:
 
 
 def _repeated(step: int, observation: Observation) -> Observation:
-    """The earlier result in short, where it can be read in full, and a nudge."""
-    note = f"You did exactly this at step {step}, with this result. It will not change: do something else, or answer."
+    """The result in short, where it can be read in full, and a nudge."""
+    note = f"You did exactly this at step {step}, with this result. Do something else, or answer."
     text = observation.text
     if len(text) > _REPEATED_CHARS:
         text = f'{text[:_REPEATED_CHARS]}... (in full: recall(id="{step}"))'
@@ -204,10 +213,10 @@ def _found(hits: list[Hit]) -> tuple[Found, ...]:
 
 
 def _cards(hits: list[Hit], limit: int) -> str:
-    """Tool cards within a limit of characters: the last ones shrink to signatures first."""
+    """Tool cards within a limit in bytes: the last ones shrink to signatures first."""
     texts = [hit.spec.card for hit in hits]
     for position in reversed(range(len(texts))):
-        if sum(map(len, texts)) <= limit:
+        if sum(len(text.encode()) for text in texts) <= limit:
             break
         texts[position] = hits[position].spec.signature
-    return "\n".join(texts)[:limit]
+    return clipped("\n".join(texts), limit)

@@ -14,9 +14,10 @@ from deepagent.actions import Answer, Fold, Malformed, Observation
 from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
-from deepagent.dialects import Dialect, Parsed
+from deepagent.dialects import Abilities, Dialect, Parsed
 from deepagent.errors import ContextOverflowError, FoldError, OperatorError, TaskError
-from deepagent.memory.folder import MemoryFolder
+from deepagent.memory.folder import Folding, MemoryFolder, from_log
+from deepagent.memory.recall import RECALL
 from deepagent.memory.render import render_memory
 from deepagent.memory.schema import Memory
 from deepagent.models.base import Generated, Model, Usage
@@ -35,13 +36,17 @@ from deepagent.runs.events import (
 )
 from deepagent.runs.steps import steps
 from deepagent.runs.store import RunLog
-from deepagent.transcript import BYTES_PER_TOKEN, Message, Segment, Transcript, Window
+from deepagent.transcript import BYTES_PER_TOKEN, Message, Segment, Transcript, Window, clipped
 
 _MIN_REPLY = 64
 """Tokens that must be left for a reply; below, the window counts as full."""
 _MAX_CONTINUATIONS = 4
 _AGAINST_REPETITION = 0.4
 _CARDS_AFTER_FOLD = 6
+_ROOM_TO_ANSWER = 300
+"""Tokens that the demand for an answer and the answer need."""
+_GRACE_SECONDS = 120
+"""Time for the answer that is asked for at a limit."""
 
 
 class Session:
@@ -52,6 +57,7 @@ class Session:
         model: the main model, entered.
         folder: makes memory; None when folding is off.
         dialect: how actions are spelled.
+        abilities: the actions that the run allows.
         catalogue: the tools that can be found.
         config: the agent's settings.
         log: the run's log, empty.
@@ -65,6 +71,7 @@ class Session:
         model: Model,
         folder: MemoryFolder | None,
         dialect: Dialect,
+        abilities: Abilities,
         catalogue: Catalogue,
         config: AgentConfig,
         log: RunLog,
@@ -79,13 +86,13 @@ class Session:
         self._log = log
         self._on_text = on_text
         self._budget = Budget(config.limits)
-        self._result_tokens = min(config.result_tokens, model.context // 6)
-        self._performer = Performer(catalogue, config, log, self._result_tokens)
+        self._performer = Performer(catalogue, abilities, config, log, min(config.result_tokens, model.context // 6))
         self._transcript = Transcript()
         self._memory: Memory | None = None
         self._folded_steps = 0
         self._usage = Usage()
         self._answer: str | None = None
+        self._unfoldable = 0  # tokens below which folding is not tried again
         self._begun = ""  # what the next reply has been made to begin with
         self._seen = False  # whether any action has succeeded
 
@@ -123,11 +130,14 @@ class Session:
             limit = self._budget.exhausted()
             if limit is not None:
                 return await self._force(limit)
+            time_limit = asyncio.timeout(self._budget.seconds_left)
             try:
-                async with asyncio.timeout(self._budget.seconds_left):
+                async with time_limit:
                     await self._turn()
             except TimeoutError:
-                continue  # the budget's time is up; the next turn of the loop says so
+                if not time_limit.expired():
+                    raise
+                continue  # the next turn of the loop says so
             except FoldError as error:
                 return await self._force(str(error))
             if self._answer is not None:
@@ -148,7 +158,7 @@ class Session:
         self._log.append(Intended(step=step, thought=parsed.thought, action=parsed.action))
         if isinstance(parsed.action, Answer):
             self._answer = parsed.action.text
-        elif isinstance(parsed.action, Fold) and self._folder is not None:
+        elif isinstance(parsed.action, Fold):
             await self._fold_as_asked(step, parsed, reply)
         else:
             began = time.monotonic()
@@ -160,7 +170,8 @@ class Session:
     async def _think(self, step: int) -> tuple[Parsed, list[Segment]]:
         """Generate until the dialect can read an action, or give up as malformed; also returns what was written."""
         reply: list[Segment] = []
-        text, self._begun = self._begun, ""
+        text = begun = self._begun
+        self._begun = ""
         watch = self._dialect.watch()
         watch(text)
 
@@ -173,7 +184,10 @@ class Session:
             self._log.append(Replied(step=step, generated=generated))
             reply.append(generated.segment)
             text += generated.segment.text
-            parsed = self._dialect.parse(text, generated.finish)
+            # A reply that is whole by itself started anew instead of going on from what it was made to begin with.
+            anew = self._dialect.parse(text.removeprefix(begun), generated.finish) if begun else None
+            whole = anew is not None and anew.action.kind != "malformed"
+            parsed = anew if whole else self._dialect.parse(text, generated.finish)
             if parsed is not None:
                 return parsed, reply
         return self._dialect.parse(text, "length") or Parsed(text, Malformed(problem="the reply does not end")), reply
@@ -205,6 +219,7 @@ class Session:
             begun = self._dialect.push(parsed.action)
         elif observation.error == "malformed" and not dropped and self._budget.idle > 1 and self._seen:
             begun = self._dialect.answer_start  # it talks about what it has seen, and does not act any more
+        begun = begun if self._model.continues else ""
         self._seen = self._seen or observation.ok
         segment = await self._model.observation(
             self._dialect.render(parsed.action, observation.text),
@@ -252,17 +267,23 @@ class Session:
         """Fold when the window is nearly full."""
         window = self._window.tokens
         full = window + _MIN_REPLY > self._model.context
-        if self._folder is None:
-            if full:
+        if self._config.fold is None:
+            if window + _ROOM_TO_ANSWER > self._model.context:
                 raise FoldError("the window is full and folding is off")
-        elif full or window > self._model.context * (self._config.fold.at if self._config.fold else 1):
-            await self._fold("window")
+        elif full or window > max(self._model.context * self._config.fold.at, self._unfoldable):
+            try:
+                await self._fold("window")
+            except FoldError:
+                if full:
+                    raise
+                self._unfoldable = self._model.context  # what is left of the window can still be used
 
     async def _fold_as_asked(self, step: int, parsed: Parsed, reply: Sequence[Segment]) -> None:
         try:
             await self._fold("asked")
         except FoldError as error:
             declined = Observation(text=f"Not folded: {error}. Go on.", error="fold")
+            self._budget.idle += 1
             await self._observe(step, parsed, reply, declined, 0.0)
 
     async def _fold(self, reason: str) -> None:
@@ -272,46 +293,50 @@ class Session:
             raise FoldError("folding is off")
         if not self._budget.may_fold:
             raise FoldError(f"the limit of {self._config.limits.folds} folds is reached")
-        began = time.monotonic()
-        before = self._window.tokens
-        messages, prompt = await self._opening()
+        began, before = time.monotonic(), self._window.tokens
+        _, prompt = await self._opening()
         if prompt.tokens > before * config.shrink:
             raise FoldError("the history is still short")
         self._log.append(FoldBegan(reason=reason, tokens=before))
         done = steps(self._log.events)
         folding = await folder.fold(self._task, done, self._folded_steps, self._memory)
-        segment = await self._memory_segment(folding.memory, int(before * config.shrink) - prompt.tokens)
-        after = prompt.tokens + segment.tokens
         self._spend(folding.usage)
+        await self._change_window(reason, folding, len(done), int(before * config.shrink), began)
+
+    async def _change_window(self, reason: str, folding: Folding, covered: int, most: int, began: float) -> None:
+        """Open a window of at most `most` tokens with the memory; `covered` steps are in it."""
+        messages, prompt = await self._opening()
+        segment = await self._memory_segment(folding.memory, most - prompt.tokens)
         self._budget.folds += 1
         self._log.append(
             Folded(
                 number=self._budget.folds,
                 reason=reason,
                 memory=folding.memory.model_dump(mode="json"),
-                before=before,
-                after=after,
+                before=self._window.tokens,
+                after=prompt.tokens + segment.tokens,
                 usage=folding.usage,
                 seconds=time.monotonic() - began,
                 problems=folding.problems,
             ),
             WindowOpened(number=len(self._transcript.windows) + 1, messages=messages, segments=(prompt, segment)),
         )
-        self._memory, self._folded_steps = folding.memory, len(done)
-        self._begun = ""
+        self._memory, self._folded_steps = folding.memory, covered
+        self._begun, self._unfoldable = "", 0
+        self._performer.forget_window()
         self._transcript.windows.append(Window(messages, (prompt, segment)))
 
     async def _memory_segment(self, memory: Memory, room: int) -> Segment:
         """Memory and the tools at hand as the text that the new window goes on from, within `room` tokens."""
         tokens = min(room, int(self._model.context * (self._config.fold.memory if self._config.fold else 1)))
         used = [record.tool_name for record in memory.tool.tools_used]
-        at_hand = [
-            self._performer.granted[name] for name in used[-_CARDS_AFTER_FOLD:] if name in self._performer.granted
-        ]
+        granted = self._performer.granted
+        names = dict.fromkeys([*used[-_CARDS_AFTER_FOLD:], *self._performer.found])
+        at_hand = [granted[name] for name in names if name in granted and name != RECALL]
         cards = "\n".join(tool.spec.card for tool in at_hand if len(self._catalogue) > self._config.cards)
         for share in (1.0, 0.7, 0.45, 0.25):
             limit = int(tokens * BYTES_PER_TOKEN * share)
-            shown = cards if len(cards) < limit // 2 else ""
+            shown = clipped(cards, limit // 2)
             head = f"Tools found so far:\n{shown}\n" if shown else ""
             text = f"Work done so far:\n{render_memory(memory, limit - len(head))}\n{head}Go on from here."
             segment = await self._model.observation(self._dialect.memory(text))
@@ -321,21 +346,34 @@ class Session:
 
     async def _force(self, reason: str) -> Ended:
         """At a limit: one last reply, which is the answer."""
-        sentence = reason[0].upper() + reason[1:]
-        segment = await self._model.observation(self._dialect.demand_answer(sentence), after=self._dialect.answer_start)
-        self._log.append(Noticed(text=sentence, segment=segment))
-        self._window.append(segment)
-        sampling = self._config.sampling.model_copy(update={"max_tokens": 200})
         try:
-            generated = await self._model.generate(self._window, sampling, stop=self._dialect.stops, watch=self._quiet)
-        except ContextOverflowError:
+            async with asyncio.timeout(_GRACE_SECONDS):
+                generated = await self._last_words(reason)
+        except (ContextOverflowError, FoldError, TimeoutError):
             return self._end("limit", reason)
         self._spend(generated.usage)
         self._log.append(Replied(step=self._budget.actions + 1, generated=generated))
-        self._answer = self._dialect.demanded(generated.segment.text)
+        cut = generated.finish == "length"
+        self._answer = None if cut else self._dialect.demanded(generated.segment.text)
         return self._end("forced" if self._answer else "limit", reason)
 
-    def _quiet(self, delta: str) -> bool:
+    async def _last_words(self, reason: str) -> Generated:
+        """Ask for the answer; in a window that is too full for it, from memory that the log alone makes."""
+        room = self._model.context - _ROOM_TO_ANSWER
+        if self._window.tokens > room and self._config.fold is not None:
+            done = steps(self._log.events)
+            folding = Folding(from_log(self._task, done, self._memory), Usage(), ())
+            await self._change_window("limit", folding, len(done), room, time.monotonic())
+        sentence = reason[0].upper() + reason[1:]
+        begun = self._dialect.answer_start if self._model.continues else ""
+        segment = await self._model.observation(self._dialect.demand_answer(sentence), after=begun)
+        self._log.append(Noticed(text=sentence, segment=segment))
+        self._window.append(segment)
+        return await self._model.generate(
+            self._window, self._config.sampling, stop=self._dialect.stops, watch=self._overhear
+        )
+
+    def _overhear(self, delta: str) -> bool:
         self._on_text(delta)
         return False
 

@@ -15,6 +15,14 @@ BYTES_PER_TOKEN = 3
 """Low on purpose (English runs near 4): an estimate that errs towards folding early."""
 
 
+def clipped(text: str, limit: int) -> str:
+    """The beginning of a text, at most `limit` bytes of it in UTF-8."""
+    if len(text) * 4 <= limit:
+        return text
+    data = text.encode("utf-8", "replace")
+    return text if len(data) <= limit else data[:limit].decode("utf-8", "ignore")
+
+
 class Message(Frozen):
     """One chat message, before the model's template is applied."""
 

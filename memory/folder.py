@@ -29,10 +29,11 @@ from deepagent.memory.schema import (
 )
 from deepagent.models.base import Model, Sampling, Usage
 from deepagent.runs.steps import Step
-from deepagent.transcript import BYTES_PER_TOKEN, Message
+from deepagent.transcript import BYTES_PER_TOKEN, Message, clipped
 
 Part = TypeVar("Part", bound=BaseModel)
 
+_RULES = 6
 _PROMPT_TOKENS = 400
 """Room for instructions and the schema in a folding call."""
 
@@ -89,8 +90,8 @@ class MemoryFolder:
         usage = Usage()
         problems: list[str] = []
         memory = previous
-        for history in self._chunks([step for step in steps[since:] if telling(step)]):
-            known = render_memory(memory, self._chunk_chars // 3) if memory else ""
+        for history in self._chunks([step for step in steps[since:] if telling(step)], self._room(task) * 2 // 3):
+            known = render_memory(memory, self._room(task) // 3) if memory else ""
             episodic, working, notes = await asyncio.gather(
                 self._ask(EpisodicMemory, prompts.question(prompts.EPISODIC, task, known, history)),
                 self._ask(WorkingMemory, prompts.question(prompts.WORKING, task, known, history)),
@@ -99,29 +100,29 @@ class MemoryFolder:
             for _, spent, found in (episodic, working, notes):
                 usage += spent
                 problems.extend(found)
-            memory = _combine(task, steps, episodic[0], working[0], notes[0])
+            memory = _combine(task, steps, memory, episodic[0], working[0], notes[0])
         if memory is None:
-            memory = _combine(task, steps, None, None, None)
+            memory = from_log(task, steps, None)
         return Folding(memory=memory, usage=usage, problems=tuple(problems))
 
-    @property
-    def _chunk_chars(self) -> int:
-        """Characters of history that one folding call can take."""
-        return max(600, (self._model.context - self._reply_tokens - _PROMPT_TOKENS) * BYTES_PER_TOKEN)
+    def _room(self, task: str) -> int:
+        """Bytes of memory and history that one folding call can take."""
+        tokens = self._model.context - self._reply_tokens - _PROMPT_TOKENS
+        return max(600, tokens * BYTES_PER_TOKEN - len(task.encode()))
 
     @property
     def _reply_tokens(self) -> int:
         return min(self._config.max_tokens, self._model.context // 4)
 
-    def _chunks(self, steps: Sequence[Step]) -> list[str]:
-        """History in pieces, so that the folding call never overflows its own window."""
-        limit = self._chunk_chars * 2 // 3  # the rest is for the memory so far
+    def _chunks(self, steps: Sequence[Step], limit: int) -> list[str]:
+        """History in pieces of at most `limit` bytes, so that a folding call never overflows its own window."""
         chunks: list[str] = []
         for step in steps:
             text = render_step(step)
-            for start in range(0, len(text), limit):
-                piece = text[start : start + limit]
-                if chunks and len(chunks[-1]) + len(piece) < limit:
+            while text:
+                piece = clipped(text, limit)
+                text = text[len(piece) :]
+                if chunks and len(chunks[-1].encode()) + len(piece.encode()) < limit:
                     chunks[-1] += f"\n{piece}"
                 else:
                     chunks.append(piece)
@@ -157,21 +158,38 @@ class MemoryFolder:
         return None, usage, problems
 
 
+def _experience(steps: Sequence[Step], previous: ToolMemory, notes: ToolNotes | None) -> ToolMemory:
+    """Counts from the log, words from the newest notes that have any, and the rules of all folds, newest first."""
+    words = {record.tool_name: (record.response_pattern, record.experience) for record in previous.tools_used}
+    if notes is not None:
+        words |= {note.tool_name: (note.response_pattern, note.experience) for note in notes.tools_used}
+    rules = dict.fromkeys((*(notes.derived_rules if notes else ()), *previous.derived_rules))
+    return ToolMemory(tools_used=tool_records(steps, words), derived_rules=tuple(rules)[:_RULES])
+
+
 def _step_number(cited: str) -> int | None:
     """The step that an event cites; the model may cite as "3" or "step 3", and invents the rest."""
     number = re.fullmatch(r"(?:step\s*)?(\d+)", cited.strip(), re.IGNORECASE)
     return int(number.group(1)) if number else None
 
 
+def from_log(task: str, steps: Sequence[Step], previous: Memory | None) -> Memory:
+    """Memory without any model: what the log knows, and the words of the fold before."""
+    return _combine(task, steps, previous, None, None, None)
+
+
 def _combine(
     task: str,
     steps: Sequence[Step],
+    previous: Memory | None,
     episodic: EpisodicMemory | None,
     working: WorkingMemory | None,
     notes: ToolNotes | None,
 ) -> Memory:
-    """The model's words where it gave any, the log's facts everywhere."""
+    """The log's facts everywhere; the model's words where it gave any, new ones before those of the fold before."""
     entries = ledger(steps)
+    if previous is not None:
+        episodic, working = episodic or previous.episodic, working or previous.working
     done = [entry for entry in entries if entry.ok]
     failed = [entry for entry in entries if not entry.ok]
     if episodic is None:
@@ -195,6 +213,6 @@ def _combine(
     return Memory(
         episodic=episodic,
         working=working,
-        tool=ToolMemory(tools_used=tool_records(steps, notes), derived_rules=notes.derived_rules if notes else ()),
+        tool=_experience(steps, previous.tool if previous else ToolMemory(), notes),
         ledger=entries,
     )

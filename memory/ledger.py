@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deepagent.actions import Action, Call, Execute, Search
-from deepagent.memory.schema import LedgerEntry, ToolNotes, ToolRecord
+from deepagent.errors import UnknownToolError
+from deepagent.memory.schema import LedgerEntry, ToolRecord
 from deepagent.runs.steps import Step
 
 _ACTION_CHARS = 160
@@ -47,21 +48,26 @@ def describe(action: Action) -> str:
     return action.kind
 
 
-def tool_records(steps: Sequence[Step], notes: ToolNotes | None) -> tuple[ToolRecord, ...]:
-    """Success rates, error kinds and parameters that worked, counted; the model's words where the tool exists."""
+def tool_records(steps: Sequence[Step], words: Mapping[str, tuple[str, str]]) -> tuple[ToolRecord, ...]:
+    """Success rates, error kinds and parameters that worked, counted.
+
+    Args:
+        steps: all steps of the run.
+        words: what the model says of each tool: response pattern and experience. Of tools never called, it is dropped.
+    """
     used: dict[str, list[tuple[dict[str, object], str | None]]] = {}
     for step in steps:
-        if isinstance(step.action, Call) and step.observation is not None:
-            used.setdefault(step.action.name, []).append((step.action.arguments, step.observation.error))
+        observation = step.observation
+        if isinstance(step.action, Call) and observation is not None and observation.error != UnknownToolError.kind:
+            used.setdefault(step.action.name, []).append((step.action.arguments, observation.error))
         for use in step.uses:
             if use.returned is not None:
                 used.setdefault(use.called.name, []).append((use.called.arguments, use.returned.error))
-    words = {note.tool_name: note for note in notes.tools_used} if notes else {}
     records = []
     for name, calls in used.items():
         worked = [arguments for arguments, error in calls if error is None]
         errors = Counter(error for _, error in calls if error is not None)
-        note = words.get(name)
+        pattern, experience = words.get(name, ("", ""))
         records.append(
             ToolRecord(
                 tool_name=name,
@@ -69,8 +75,8 @@ def tool_records(steps: Sequence[Step], notes: ToolNotes | None) -> tuple[ToolRe
                 success_rate=round(len(worked) / len(calls), 3),
                 effective_parameters=tuple(dict.fromkeys(key for arguments in worked for key in arguments)),
                 common_errors=tuple(f"{kind} x{count}" for kind, count in errors.most_common(3)),
-                response_pattern=note.response_pattern if note else "",
-                experience=note.experience if note else "",
+                response_pattern=pattern,
+                experience=experience,
             )
         )
     return tuple(records)

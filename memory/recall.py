@@ -14,8 +14,9 @@ from deepagent.tools import Arguments, Tool, ToolSpec
 _LENGTH = 2000
 _HITS = 8
 
+RECALL = "recall"
 SPEC = ToolSpec(
-    name="recall",
+    name=RECALL,
     description="Exact text of an earlier step or stored result of this run by id, or the steps that mention a text.",
     parameters={
         "type": "object",
@@ -23,12 +24,7 @@ SPEC = ToolSpec(
             "id": {"type": "string", "description": 'a step ("3") or a stored result ("r3")'},
             "query": {"type": "string", "description": "words to look for instead"},
             "start": {"type": "integer", "description": "first character to show", "minimum": 0, "default": 0},
-            "length": {
-                "type": "integer",
-                "description": "how many",
-                "minimum": 1,
-                "default": _LENGTH,
-            },
+            "length": {"type": "integer", "description": "how many", "minimum": 1},
         },
     },
     toolset="built-in",
@@ -36,11 +32,13 @@ SPEC = ToolSpec(
 )
 
 
-def recall_tool(log: RunLog) -> Tool:
-    """The tool over one run's log."""
+def recall_tool(log: RunLog, *, length: int = _LENGTH) -> Tool:
+    """The tool over one run's log; `length` is how many characters it shows at a time."""
+    most = length
 
     async def invoke(arguments: Arguments) -> str:
-        start, length = int(arguments.get("start", 0)), int(arguments.get("length", _LENGTH))
+        start = int(arguments.get("start", 0))
+        length = min(most, int(arguments.get("length", most)))
         if arguments.get("id"):
             return _cut(_exact(log, str(arguments["id"])), start, length)
         if arguments.get("query"):
@@ -68,6 +66,8 @@ def _find(log: RunLog, query: str) -> str:
     words = [word for word in re.findall(r"\w+", query.lower()) if word]
     scored = []
     for step in steps(log.events):
+        if step.observation is None:
+            continue  # the step that asks
         text = render_step(step).lower()
         score = sum(word in text for word in words)
         if score:

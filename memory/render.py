@@ -11,7 +11,7 @@ from deepagent.runs.steps import Step
 
 
 def render_memory(memory: Memory, limit: int) -> str:
-    """The memory as text of at most `limit` characters.
+    """The memory as text of at most `limit` bytes.
 
     The narrative comes first and is kept longest; of the ledger, the newest entries are kept.
     """
@@ -37,14 +37,9 @@ def render_memory(memory: Memory, limit: int) -> str:
         for entry in memory.ledger
     ]
     text = _fit(head, limit * 3 // 5, keep="first")
-    left = limit - len(text)
+    left = limit - len(text.encode())
     log = _fit(entries, left - 80, keep="last")
     return f"{text}\nLog of steps (exact):\n{log}" if log else text
-
-
-def render_history(steps: Sequence[Step]) -> str:
-    """Steps in full, as the auxiliary model reads them."""
-    return "\n".join(render_step(step) for step in steps)
 
 
 def render_step(step: Step) -> str:
@@ -67,10 +62,11 @@ def _fit(lines: Sequence[str], limit: int, *, keep: str) -> str:
     chosen: list[str] = []
     used = 0
     for line in lines if keep == "first" else reversed(lines):
-        if used + len(line) + 1 > limit:
+        size = len(line.encode()) + 1
+        if used + size > limit:
             break
         chosen.append(line)
-        used += len(line) + 1
+        used += size
     left_out = len(lines) - len(chosen)
     note = [f"({left_out} more lines left out)"] if left_out else []
     return "\n".join(chosen + note) if keep == "first" else "\n".join(note + chosen[::-1])

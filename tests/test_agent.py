@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from deepagent import Agent, AgentConfig, Limits, RunStore, Sampling, ScriptedModel, tool
+from deepagent import Agent, AgentConfig, Limits, RunStore, Sampling, SandboxConfig, ScriptedModel, tool
 from deepagent.agent import Delta
-from deepagent.errors import ModelReplyError, TaskError, ToolDefinitionError, UsageError
+from deepagent.errors import ConfigError, ModelReplyError, TaskError, ToolDefinitionError, UsageError
 from deepagent.runs.events import Ended, Folded, Observed, Replied, ToolCalled, ToolReturned
 from tests.support import HASHED, answer, assert_promises, call, execute, record
 
@@ -121,19 +121,37 @@ async def test_a_huge_result_is_kept_whole_and_shown_in_part(tmp_path):
     assert recording.observations[1].endswith(" tail")
 
 
-async def test_a_repeated_action_gets_the_earlier_result_and_a_nudge(tmp_path):
+async def test_a_repeated_action_gets_its_result_again_and_a_nudge(tmp_path):
+    recording = await record([call("add", a=1, b=2)] * 2 + [answer("3")], tmp_path, tools=[add])
+    assert recording.observations[1].startswith("3\n")
+    assert "exactly this at step 1" in recording.observations[1]
+    assert recording.of(Observed)[1].observation.repeats == 1
+
+
+async def test_a_pure_tool_that_failed_once_may_be_tried_again(tmp_path):
     calls = []
 
     @tool(effect="pure")
-    def count() -> int:
-        """Count calls."""
+    def flaky() -> str:
+        """Fails the first time."""
         calls.append(1)
-        return len(calls)
+        if len(calls) == 1:
+            raise ConnectionError("try later")
+        return "here"
 
-    recording = await record([call("count"), call("count"), answer("1")], tmp_path, tools=[count])
-    assert len(calls) == 1
-    assert recording.observations[1].startswith("1\n")
-    assert "exactly this at step 1" in recording.observations[1]
+    recording = await record([call("flaky"), call("flaky"), answer("1")], tmp_path, tools=[flaky])
+    assert recording.observations[1] == "here"
+
+
+async def test_polling_an_unsafe_tool_is_no_repetition(tmp_path):
+    @tool
+    def status() -> str:
+        """Whether the job is done."""
+        return "pending"
+
+    recording = await record([call("status")] * 10 + [answer("1")], tmp_path, tools=[status])
+    assert recording.run.status == "answered"
+    assert recording.observations == ["pending"] * 10
 
 
 async def test_the_same_search_again_brings_the_next_best_tools(tmp_path):
@@ -317,6 +335,112 @@ async def test_two_tools_of_one_name_are_refused(tmp_path):
 async def test_an_unknown_tool_source_is_refused(tmp_path):
     with pytest.raises(UsageError, match="unknown tool source"):
         await Agent(ScriptedModel([]), ["nonsense:x"], store=tmp_path / "r.sqlite").run("Do it.")
+
+
+async def test_a_fold_with_folding_off_is_declined(tmp_path):
+    config = AgentConfig(encoder="hash", fold=None)
+    recording = await record(["<fold_thought>", answer("1")], tmp_path, config=config)
+    assert "folding is off" in recording.observations[0]
+    assert recording.run.answer == "1"
+
+
+async def test_without_search_an_unknown_name_needs_no_index(tmp_path):
+    config = AgentConfig()  # an encoder whose weights need not be here
+    script = [call("ad", a=1), "<tool_search>adding</tool_search>", answer("1")]
+    recording = await record(script, tmp_path, tools=[add], config=config)
+    assert recording.observations[0] == "There is no tool named 'ad'. There is add."
+    assert recording.of(Observed)[1].observation.error == "not_allowed"
+
+
+@pytest.mark.parametrize("problem", ["nested", "unprintable", "cancelled", "timeout", "repr"])
+async def test_whatever_a_tool_does_is_the_tools_failure(tmp_path, problem):
+    class UnprintableError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    class NoRepr:
+        def __repr__(self):
+            raise RuntimeError("no repr")
+
+    @tool
+    async def bad() -> object:
+        """Fails in a strange way."""
+        if problem == "nested":
+            raise ConfigError("of another agent")
+        if problem == "unprintable":
+            raise UnprintableError
+        if problem == "cancelled":
+            raise asyncio.CancelledError
+        if problem == "timeout":
+            raise TimeoutError("a socket's")
+        return NoRepr()
+
+    recording = await record([call("bad"), answer("1")], tmp_path, tools=[bad])
+    assert recording.of(Observed)[0].observation.error == "tool_failed"
+    assert recording.run.answer == "1"
+
+
+async def test_a_reply_that_starts_anew_is_not_glued_to_what_it_was_made_to_begin_with(tmp_path):
+    invented = "I know.\n<tool_call_result>5</tool_call_result>"
+    recording = await record([invented, call("add", a=2, b=3), answer("5")], tmp_path, tools=[add])
+    assert recording.observations[1] == "5"
+    talks = [execute("print(1)"), "It is 1.", "So 1.", answer("1")]
+    assert (await record(talks, tmp_path / "b", tools=[add])).run.answer == "1"
+
+
+async def test_a_forced_answer_is_what_stands_in_the_tag_and_nothing_else(tmp_path):
+    config = HASHED.model_copy(update={"limits": Limits(actions=1)})
+    for reply, wanted in ((answer("7"), "7"), ("I need <tool_search>x</tool_search>", None), ("7 " * 5000, None)):
+        folder = tmp_path / str(len(reply))
+        recording = await record([execute("print(1)"), reply], folder, config=config)
+        assert recording.run.answer == wanted
+
+
+async def test_a_found_tool_does_not_replace_a_variable_of_the_model(tmp_path):
+    search = "<tool_search>add two numbers</tool_search>"
+    other = "<tool_search>look something up</tool_search>"
+    script = [search, execute("add = 41"), other, execute("print(add + 1)"), answer("42")]
+    recording = await record(script, tmp_path, tools=many(20))
+    assert recording.observations[3] == "42"
+
+
+async def test_a_large_result_inside_code_can_be_recalled(tmp_path):
+    @tool
+    def dump() -> str:
+        """A lot of text."""
+        return "x" * 100_000 + " tail"
+
+    script = [execute("n = len(dump())"), call("recall", id="r1.1", start=100_000), answer("1")]
+    recording = await record(script, tmp_path, tools=[dump])
+    assert recording.observations[1] == " tail"
+
+
+async def test_a_tool_that_outlives_its_cell_has_an_outcome(tmp_path):
+    never = threading.Event()
+
+    @tool
+    def hangs() -> None:
+        """Never returns."""
+        never.wait()
+
+    config = HASHED.model_copy(update={"sandbox": SandboxConfig(seconds=0.5)})
+    recording = await record([execute("hangs()"), answer("1")], tmp_path, tools=[hangs], config=config)
+    never.set()
+    assert [event.error for event in recording.of(ToolReturned)] == ["interrupted"]
+
+
+async def test_declined_folds_are_idle(tmp_path):
+    def reply(window):
+        return "7</answer>" if window.text.endswith("<answer>") else "<fold_thought>"
+
+    assert (await record(reply, tmp_path)).run.steps < 12
+
+
+async def test_an_index_that_cannot_be_kept_is_used_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    monkeypatch.setenv("DEEPAGENT_CACHE", str(tmp_path / "cache"))
+    recording = await record(["<tool_search>add</tool_search>", answer("1")], tmp_path / "runs", tools=many(20))
+    assert recording.of(Observed)[0].observation.ok
 
 
 async def test_execution_can_be_switched_off(tmp_path):

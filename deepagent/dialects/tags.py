@@ -105,8 +105,8 @@ class TagsDialect:
 
     def demanded(self, text: str) -> str | None:
         """See `Dialect.demanded`."""
-        body = text.removeprefix(self.answer_start).partition("</answer>")[0].strip()
-        return bodies.braced_or_plain(body) or None
+        body = text.rpartition(self.answer_start)[2].partition("</answer>")[0].strip()
+        return None if not body or _TAG.search(body) else bodies.braced_or_plain(body)
 
 
 def _block(tag: str, text: str, trailer: str = "") -> str:

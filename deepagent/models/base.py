@@ -94,6 +94,11 @@ class Model(Protocol):
         """Tokens that prompt and reply may have together. Known once the model is entered."""
         ...
 
+    @property
+    def continues(self) -> bool:
+        """Whether the model goes on from text that is put into its mouth (`after` of `observation`)."""
+        ...
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(

@@ -54,6 +54,11 @@ class ScriptedModel:
         """Window size in tokens."""
         return self._context
 
+    @property
+    def continues(self) -> bool:
+        """Always: a script goes on from anything."""
+        return True
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -9,6 +9,8 @@ from deepagent.dialects import Abilities, TagsDialect
 
 TAGS = TagsDialect(Abilities(search=True, call=True, execute=True, fold=True))
 
+# fmt: off
+# ruff: noqa: E501 - one case a line
 READ = [
     ("I need a tool.\n<tool_search>weather by city</tool_search>", Search(query="weather by city")),
     ('<tool_search> "weather" </tool_search>', Search(query="weather")),
@@ -27,7 +29,8 @@ READ = [
     (r"<answer>\boxed{\frac{1}{2}}</answer>", Answer(text=r"\frac{1}{2}")),
     ("I could <execute> code, but I call.\n<tool_call>{\"name\": \"f\"}</tool_call>", Call(name="f", arguments={})),
     ("<execute>\nprint('</tool_call> <tool_call>x</tool_call>')\n</execute>", Execute(code="print('</tool_call> <tool_call>x</tool_call>')")),
-]  # fmt: skip
+]
+# fmt: on
 
 
 @pytest.mark.parametrize(("text", "action"), READ)
@@ -103,7 +106,7 @@ TEXTS = st.lists(PIECES, max_size=14).map("".join)
 @given(TEXTS, TEXTS)
 def test_more_text_never_changes_an_action_once_it_is_complete(start, more):
     watch = TAGS.watch()
-    if any([watch(character) for character in start]):
+    if True in [watch(character) for character in start]:
         first = TAGS.parse(start, "watch")
         again = TAGS.parse(start + more, "watch")
         assert first is not None

@@ -141,6 +141,23 @@ async def test_only_new_steps_are_read_and_the_old_memory_is_kept_in_view():
     assert "[step 2]" not in asked
 
 
+async def test_a_second_fold_keeps_what_the_first_one_learnt():
+    first, _ = await fold(good)
+    more = [*STEPS, step(6, Call(name="add", arguments={"a": 9}), "nine")]
+    second, _ = await fold(lambda messages, schema: "no JSON", steps=more, previous=first.memory, since=5)
+    assert second.memory.tool.derived_rules == ("look ids up first",)
+    assert second.memory.tool.tools_used[0].experience == "wants integers"
+    assert second.memory.episodic.current_progress == "sum known"
+    assert len(second.memory.ledger) == 5
+
+
+async def test_folding_calls_fit_their_window_in_any_script():
+    long = [step(n, Call(name="add", arguments={"a": n}), "漢字かな" * 300) for n in range(1, 8)]
+    _, model = await fold(good, steps=long, context=4096)
+    for conversation in model.conversations:
+        assert sum(len(message.content.encode()) for message in conversation) / 3 + 900 < 4096
+
+
 async def test_an_event_that_cites_no_step_of_the_log_is_dropped():
     def invents(messages: Any, schema: Any) -> str:
         events = [{"step": step, "description": "d", "outcome": "o"} for step in ("step 2", "99", "https://step1", "3")]

@@ -45,6 +45,13 @@ async def test_words_lead_to_the_steps_that_mention_them(recall):
     assert "no earlier step" in await recall({"query": "zebra"})
 
 
+async def test_a_step_that_asks_does_not_find_itself(tmp_path):
+    with RunStore(tmp_path / "other.sqlite") as store:
+        log = store.new_run()
+        log.append(Intended(step=1, thought="", action=Call(name="recall", arguments={"query": "zebra"})))
+        assert "no earlier step" in await recall_tool(log).invoke({"query": "zebra"})
+
+
 @pytest.mark.parametrize("arguments", [{}, {"id": "99"}, {"id": "nonsense"}])
 async def test_what_does_not_exist_is_said_so(recall, arguments):
     with pytest.raises(InvalidArgumentsError):
