@@ -59,6 +59,11 @@ class EmbeddedModel:
         """Window in tokens."""
         return self._context
 
+    @property
+    def continues(self) -> bool:
+        """Always: it is given one stream of tokens."""
+        return True
+
     async def __aenter__(self) -> Self:
         """Load the weights and start serving; takes seconds.
 

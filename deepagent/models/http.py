@@ -77,6 +77,11 @@ class HttpModel:
         """Window in tokens."""
         return self._opened.context
 
+    @property
+    def continues(self) -> bool:
+        """Where the server is given one stream; one that takes messages cannot be made to begin in a certain way."""
+        return not isinstance(self._opened, ChatServer)
+
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         try:
@@ -101,7 +106,7 @@ class HttpModel:
         """See `Model.observation`."""
         if self._marks is not None:
             return await self._marks.observation(self._opened, text, before, after)
-        return await self._opened.observation(before + text + after)
+        return await self._opened.observation(before + text + (after if self.continues else ""))
 
     async def generate(
         self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None
