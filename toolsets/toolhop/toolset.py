@@ -77,9 +77,19 @@ class ToolHop:
             done = await self._kernel.execute(code)
             if done.error_kind is not None:
                 raise ToolFailedError(f"{spec.name} failed: {done.error or done.error_kind}")
-            reply = json.loads(done.output)
-            if "error" in reply:
-                raise ToolFailedError(f"{spec.name} failed: {reply['error']}")
-            return reply["value"]
+            return _value(spec.name, done.output)
 
         return Tool(spec=spec, invoke=invoke)
+
+
+def _value(name: str, output: str) -> Any:
+    """What the function returned; foreign code can also write beside the reply, or return more than is kept."""
+    try:
+        reply = json.loads(output)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict) or not reply.keys() & {"value", "error"}:
+        raise ToolFailedError(f"{name} failed: its result cannot be read; it is too large, or mixed with other output")
+    if "error" in reply:
+        raise ToolFailedError(f"{name} failed: {reply['error']}")
+    return reply["value"]

@@ -36,13 +36,14 @@ class ToolHopBenchmark:
         """Compare the final answer; find intermediate answers in tool results."""
         given = answer or ""
         wanted = [str(sub) for sub in task.data["sub_task"].values()]
-        results = [step.observation.text for step in steps if step.observation]
+        # Tool cards do not count: some quote an answer as an example.
+        results = [step.observation.text for step in steps if step.observation and not step.observation.found]
         results += [use.returned.result for step in steps for use in step.uses if use.returned]
         seen = "\n".join(results).lower()
         return Score(
             published=float(given.strip().lower() == task.gold.strip().lower()),
             corrected=float(_same(given, task.gold)),
-            path=sum(sub.lower() in seen for sub in wanted) / len(wanted),
+            path=sum(_shows(seen, sub.lower()) for sub in wanted) / len(wanted),
         )
 
 
@@ -61,6 +62,11 @@ def _tasks() -> tuple[BenchmarkTask, ...]:
     )
 
 
+def _shows(text: str, answer: str) -> bool:
+    """Whether the answer stands in the text as words of its own: 15 is not in 1526."""
+    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text) is not None
+
+
 def _same(given: str, gold: str) -> bool:
     left, right = _normal(given), _normal(gold)
     if left == right:
@@ -70,4 +76,4 @@ def _same(given: str, gold: str) -> bool:
 
 
 def _normal(text: str) -> str:
-    return text.strip().strip("\"'`").rstrip(".").strip().lower()
+    return re.sub(r"""^[\s"'`]+|[\s"'`.]+$""", "", text).lower()

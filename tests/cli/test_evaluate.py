@@ -1,0 +1,47 @@
+"""`deepagent eval`, as a process."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import complaint
+from tests.support import answer, execute
+
+
+def test_tasks_are_scored_and_summed_up(deepagent, model):
+    done = deepagent("eval", "toolhop", "-n", "2", "-m", model(answer("15"), answer("[bold]no[/bold]")))
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = (line for line in done.stdout.splitlines() if line.startswith("toolhop-"))
+    assert first.startswith("toolhop-001  right  answer 15  gold 15  answered")
+    assert second.startswith("toolhop-002  wrong  answer [bold]no[/bold]  gold 86")
+    assert "2 tasks: 1 right (1 as published)" in done.stdout
+
+
+def test_json_is_one_result_per_line(deepagent, model):
+    done = deepagent("eval", "toolhop", "--task", "toolhop-001", "-m", model(answer('"15.0"')), "--json", "--show")
+    (result,) = map(json.loads, done.stdout.splitlines())
+    assert result["score"] == {"published": 0.0, "corrected": 1.0, "path": 0.0}
+    assert "answer      " in done.stderr, "--show tells the run beside it"
+
+
+def test_a_task_that_fails_says_why_and_the_next_one_is_tried(deepagent, model, tmp_path):
+    arguments = ["-n", "2", "-m", model(execute("print(1)"))]
+    done = deepagent("eval", "toolhop", *arguments, env={"PATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
+        ["error", "toolhop-001"],
+        ["error", "toolhop-002"],
+    ]
+    assert all("install bubblewrap" in line for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "unknown benchmark 'nonsense'; known are toolhop"),
+        (["toolhop", "--task", "x"], "toolhop has no task 'x'; its ids run from toolhop-001 to toolhop-050"),
+        (["toolhop", "-m", "nonsense"], "no model is called 'nonsense'"),
+    ],
+)
+def test_a_mistake_is_answered_with_one_line(deepagent, arguments, words):
+    assert words in complaint(deepagent("eval", *arguments), 2)

@@ -1,0 +1,35 @@
+"""The command `deepagent` itself."""
+
+import pytest
+
+from deepagent import __version__
+
+
+def test_the_version_is_told(deepagent):
+    assert deepagent("--version").stdout == f"{__version__}\n"
+
+
+def test_help_names_the_commands(deepagent):
+    shown = deepagent("--help")
+    assert shown.returncode == 0
+    for name in ("run", "eval", "runs", "index", "models"):
+        assert f"  {name} " in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["run"], ["run", "x", "--nonsense"], ["eval", "toolhop", "-n", "0"]]
+)
+def test_wrong_usage_is_exit_code_2_and_no_traceback(deepagent, arguments):
+    done = deepagent(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_network_a_pull_fails_in_one_line(deepagent):
+    done = deepagent("models", "pull", "smollm2-135m")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "cannot be fetched" in done.stderr
+    assert "Traceback" not in done.stderr
