@@ -6,11 +6,13 @@ Where tools come from is the business of `deepagent.toolsets`.
 
 from __future__ import annotations
 
+import functools
 import json
 import keyword
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+import reprlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +25,16 @@ _CARD_CHARS = 240
 _NOTE_CHARS = 120
 """How much of a description a card shows, of a tool and of a parameter: prompts cost time, the first words say most."""
 
+_SIGNATURE_CHARS = 1500
+_FIELDS_CHARS = 600
+_NOTES_CHARS = 1500
+_OPTIONAL_SHOWN = 20
+_TYPE_DEPTH = 4
+_LITERAL_CHARS = 60
+"""What a card shows at most of all parameters together, of one parameter's fields and of all notes; some operations
+have hundreds of parameters, and a prompt has room for several cards."""
+
+_REASON_CHARS = 300
 _LONGEST = 10_000
 """Characters of any foreign text that are looked at; catalogues hold descriptions of a megabyte."""
 
@@ -32,6 +44,7 @@ Effect = Literal["pure", "idempotent", "unsafe"]
 JsonSchema = dict[str, Any]
 Arguments = dict[str, Any]
 
+_DIALECT_KEYWORDS = frozenset({"$schema", "$dynamicAnchor", "$recursiveAnchor"})
 _PYTHON_TYPES = {
     "string": "str",
     "integer": "int",
@@ -68,15 +81,18 @@ class ToolSpec(Frozen):
 
     @property
     def signature(self) -> str:
-        """The tool as a Python signature, required parameters first."""
+        """The tool as a Python signature, required parameters first; `...` stands for what is too much to show."""
         properties, required = self.properties, self.required
         parts = [f"{name}: {_python_type(properties[name])}" for name in required]
-        parts += [
-            f"{name}: {_python_type(schema)} = {_shorten(repr(schema.get('default')))}"
+        optional = [
+            f"{name}: {_python_type(schema)} = {_literal(schema.get('default'))}"
             for name, schema in properties.items()
             if name not in required
         ]
-        return f"{self.identifier}({', '.join(parts)})"
+        parts += optional[:_OPTIONAL_SHOWN]
+        if len(optional) > _OPTIONAL_SHOWN:
+            parts.append("...")
+        return well_formed(f"{self.identifier}({', '.join(_as_many(parts, _SIGNATURE_CHARS))})")
 
     @property
     def properties(self) -> dict[str, JsonSchema]:
@@ -95,13 +111,15 @@ class ToolSpec(Frozen):
     @property
     def card(self) -> str:
         """The tool card: signature, description and what is known of each parameter."""
-        lines = [self.signature, f"    {_shorten(_one_line(self.description), _CARD_CHARS)}"]
+        notes = []
         for name, schema in self.properties.items():
-            note = _shorten(_one_line(str(schema.get("description") or "")), _NOTE_CHARS)
+            told = schema.get("description")
+            note = _shorten(_one_line(told), _NOTE_CHARS) if isinstance(told, str) else ""
             inner = _inner_fields(schema)
             if note or inner:
-                lines.append(f"    {name}: {note}{inner}")
-        return "\n".join(lines)
+                notes.append(f"{name}: {note}{inner}")
+        lines = [_shorten(_one_line(self.description), _CARD_CHARS), *_as_many(notes, _NOTES_CHARS)]
+        return well_formed("\n    ".join([self.signature, *lines]))
 
 
 @dataclass(frozen=True)
@@ -131,9 +149,7 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
         InvalidArgumentsError: with every violation in words and the signature.
         ToolFailedError: the schema itself cannot be used.
     """
-    import jsonschema
     from referencing import Registry
-    from referencing.exceptions import Unresolvable
 
     properties = spec.properties
     checked = {name: _unquote(value, properties.get(name)) for name, value in arguments.items()}
@@ -141,10 +157,12 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     closed = "properties" in spec.parameters and not spec.parameters.get("additionalProperties", False)
     try:
         # An empty registry: a $ref to another host is never fetched.
-        validator = jsonschema.Draft202012Validator(spec.parameters, registry=Registry())
+        validator = _validator_class()(_in_our_dialect(spec.parameters), registry=Registry())
         problems = [_violation(error) for error in validator.iter_errors(checked)]
-    except (jsonschema.SchemaError, Unresolvable, re.error, RecursionError, TypeError) as error:
-        raise ToolFailedError(f"the schema of {spec.name} cannot be used: {_one_line(str(error))}") from error
+    except Exception as error:  # the schema is foreign: what is wrong with it comes out as an error of any type
+        raise ToolFailedError(
+            f"the schema of {spec.name} cannot be used ({_reason(error)}); take another tool"
+        ) from error
     if unknown and closed:
         problems.append(f"unknown argument{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}")
     if problems:
@@ -175,45 +193,87 @@ def _jsonable(value: Any) -> Any:
     return str(value)
 
 
+@functools.cache
+def _validator_class() -> Any:
+    """JSON Schema without regular expressions.
+
+    Python's `re` backtracks and holds the interpreter while it does: a foreign pattern such as `^(a+)+$` would stop
+    the whole process, and no time limit could end it. The tool itself will say what a pattern would have said.
+    """
+    import jsonschema
+
+    standard = jsonschema.Draft202012Validator
+
+    def additional(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if "patternProperties" not in schema:  # whose patterns it would match against names
+            yield from standard.VALIDATORS["additionalProperties"](validator, allowed, instance, schema)
+
+    def unchecked(*_: Any) -> tuple[()]:
+        return ()
+
+    unsafe = ("pattern", "patternProperties", "unevaluatedProperties")
+    extend: Any = jsonschema.validators.extend  # it has no types
+    return extend(standard, {**dict.fromkeys(unsafe, unchecked), "additionalProperties": additional})
+
+
+def _in_our_dialect(schema: Any) -> Any:
+    """The schema without what would bring another dialect, with patterns, back into any part of it."""
+    if isinstance(schema, dict):
+        return {
+            key: _in_our_dialect(value)
+            for key, value in schema.items()
+            if key not in _DIALECT_KEYWORDS or isinstance(value, dict)  # a dict: a parameter of that name
+        }
+    return [_in_our_dialect(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def _reason(error: Exception) -> str:
+    try:
+        said = f"{type(error).__name__}: {error}"
+    except Exception:  # it quotes the schema, which may be nested too deeply for that
+        said = type(error).__name__
+    return well_formed(_shorten(_one_line(said), _REASON_CHARS))
+
+
 def _violation(error: Any) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
-    message = _one_line(str(error.message))[:300]
-    return f"{where}: {message}" if where else message
+    message = _one_line(str(error.message))[:_REASON_CHARS]
+    return well_formed(f"{where}: {message}" if where else message)
 
 
 def _unquote(value: Any, schema: Any) -> Any:
     """Turn '5' into 5 and 'true' into True where the schema wants a number or boolean and forbids text."""
     if not isinstance(value, str) or not isinstance(schema, dict):
         return value
-    kinds = schema.get("type", [])
-    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
-    if "string" in kinds or not kinds & {"integer", "number", "boolean"}:
+    kind = schema.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    if "string" in kinds or not any(one in kinds for one in ("integer", "number", "boolean")):
         return value
     try:
         parsed = json.loads(value.lower() if value in ("True", "False") else value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
     if isinstance(parsed, float) and not math.isfinite(parsed):
         return value
     return parsed if isinstance(parsed, (int, float)) else value
 
 
-def _python_type(schema: Any) -> str:
-    if not isinstance(schema, dict):
+def _python_type(schema: Any, depth: int = _TYPE_DEPTH) -> str:
+    if not isinstance(schema, dict) or not depth:
         return "Any"
     choices = schema.get("enum")
     if isinstance(choices, list):
-        return "|".join(_shorten(repr(choice)) for choice in choices[:12]) + ("|..." if len(choices) > 12 else "")
+        return "|".join(_literal(choice) for choice in choices[:12]) + ("|..." if len(choices) > 12 else "")
     kind = schema.get("type")
     if isinstance(kind, list):
-        return " | ".join(_python_type({**schema, "type": one}) for one in kind)
+        return " | ".join(_python_type({**schema, "type": one}, depth - 1) for one in kind[:12])
     if kind == "array" and isinstance(schema.get("items"), dict) and schema["items"].get("type"):
-        return f"list[{_python_type(schema['items'])}]"
+        return f"list[{_python_type(schema['items'], depth - 1)}]"
     if isinstance(kind, str) and kind in _PYTHON_TYPES:
         return _PYTHON_TYPES[kind]
     options = schema.get("anyOf") or schema.get("oneOf")
     if isinstance(options, list):
-        return " | ".join(dict.fromkeys(_python_type(option) for option in options))
+        return " | ".join(dict.fromkeys(_python_type(option, depth - 1) for option in options[:12]))
     return "Any"
 
 
@@ -223,14 +283,31 @@ def _inner_fields(schema: JsonSchema) -> str:
         return ""
     given = schema.get("required")
     required = given if isinstance(given, list) else []
-    fields = ", ".join(
+    fields = (
         f"{name}: {_python_type(inner)}{'' if name in required else ' (optional)'}"
         for name, inner in schema["properties"].items()
     )
-    return f" {{{fields}}}"
+    return f" {{{', '.join(_as_many(fields, _FIELDS_CHARS))}}}"
 
 
-def _shorten(text: str, limit: int = 60) -> str:
+def _as_many(parts: Iterable[str], limit: int) -> Iterator[str]:
+    """The first parts that have `limit` characters together, and `...` for the others: no part is cut in two."""
+    for part in parts:
+        limit -= len(part)
+        if limit < 0:
+            yield "..."
+            return
+        yield part
+
+
+def _literal(value: Any) -> str:
+    """A short `repr`, also of what is nested too deeply for Python's own."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = _LITERAL_CHARS
+    return _shorten(short.repr(value), _LITERAL_CHARS)
+
+
+def _shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

@@ -62,11 +62,94 @@ def test_text_stays_text_where_text_is_allowed():
     assert check_arguments(spec, {"a": "7"}) == {"a": "7"}
 
 
-@pytest.mark.parametrize("schema", [{"type": 7}, {"$ref": "http://127.0.0.1:9/never-fetched"}])
-def test_a_broken_schema_is_the_tools_failure(schema):
+def nested(levels, inner):
+    for _ in range(levels):
+        inner = {"type": "array", "items": inner}
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": 7}, 1),
+        ({"type": "dict"}, 1),
+        ({"type": "float"}, "7"),
+        ({"type": [{}]}, "7"),
+        ({"multipleOf": 0}, 1),
+        ({"minimum": "many"}, 1),
+        ({"allOf": 7}, 1),
+        ({"properties": ["b"]}, {"b": 1}),
+        ({"required": 7}, {}),
+        ({"$ref": "http://127.0.0.1:9/never-fetched"}, 1),
+        ({"$ref": "#/nowhere"}, 1),
+        ({"$ref": "#/properties/a"}, 1),
+        ({"$ref": 7}, 1),
+        ({"$ref": "\ud800"}, 1),
+        ({"type": "dict", "items": nested(150, {})}, 1),
+        (nested(5000, {}), 1),
+    ],
+)
+def test_a_broken_schema_is_the_tools_failure(schema, value):
     spec = ToolSpec(name="f", parameters={"type": "object", "properties": {"a": schema}})
-    with pytest.raises(ToolFailedError, match="schema of f cannot be used"):
-        check_arguments(spec, {"a": 1})
+    with pytest.raises(ToolFailedError, match=r"schema of f cannot be used \(.{1,300}\); take another") as caught:
+        check_arguments(spec, {"a": value})
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("parameters", [{"properties": ["a"]}, {"required": None}, {"type": "dict"}])
+def test_parameters_that_are_no_schema_are_the_tools_failure(parameters):
+    with pytest.raises((ToolFailedError, InvalidArgumentsError)):
+        check_arguments(ToolSpec(name="f", parameters=parameters), {"a": 1})
+
+
+EVIL = "^(a+)+$"
+OLD = {"$schema": "http://json-schema.org/draft-07/schema#"}
+META = {"$id": "http://x/", "$dynamicAnchor": "meta", "$ref": "https://json-schema.org/draft/2020-12/schema"}
+OLD_META = {"$id": "http://x/", "$recursiveAnchor": True, "$ref": "https://json-schema.org/draft/2019-09/schema"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"pattern": EVIL},
+        {"patternProperties": {EVIL: {}}},
+        {"patternProperties": {EVIL: {}}, "additionalProperties": False},
+        {"patternProperties": {EVIL: {}}, "unevaluatedProperties": False},
+        {"propertyNames": {"pattern": EVIL}},
+        OLD | {"pattern": EVIL},
+        {"allOf": [OLD | {"patternProperties": {EVIL: {}}}]},
+        META | {"pattern": EVIL},
+        OLD_META | {"pattern": EVIL},
+    ],
+    ids=str,
+)
+@pytest.mark.timeout(10)
+def test_a_foreign_pattern_is_not_run(schema):
+    text = "a" * 40 + "!"
+    for parameters in (schema, {"properties": {"a": schema}}):
+        for value in (text, {text: 1}, {"not": text}):
+            with contextlib.suppress(InvalidArgumentsError, ToolFailedError):
+                check_arguments(ToolSpec(name="f", parameters=parameters), {"a": value, "not": text})
+
+
+def test_parameters_that_are_named_by_a_pattern_are_accepted():
+    spec = ToolSpec(name="f", parameters={"patternProperties": {"^x-": {}}, "additionalProperties": False})
+    assert check_arguments(spec, {"x-a": 1}) == {"x-a": 1}
+
+
+def test_a_parameter_may_be_called_as_a_keyword_of_the_schema_language():
+    names = ("pattern", "patternProperties", "$schema")
+    spec = ToolSpec(name="grep", parameters={"properties": {name: {"type": "integer"} for name in names}})
+    assert check_arguments(spec, dict.fromkeys(names, "7")) == dict.fromkeys(names, 7)
+    for name in names:
+        with pytest.raises(InvalidArgumentsError, match="not of type 'integer'"):
+            check_arguments(spec, {name: "x"})
+
+
+def test_unknown_fields_of_an_argument_are_told():
+    inner = {"properties": {"size": {}}, "additionalProperties": False}
+    with pytest.raises(InvalidArgumentsError, match="page: Additional properties are not allowed"):
+        check_arguments(ToolSpec(name="f", parameters={"properties": {"page": inner}}), {"page": {"colour": 1}})
 
 
 def test_results_are_text_or_json():
@@ -97,9 +180,23 @@ def test_checking_raises_nothing_but_its_own_errors(arguments):
         {"properties": {"a": 7, "b": {"enum": 3, "description": ["x"], "anyOf": {}, "type": {"no": 1}}}, "required": 5},
         {"properties": {"a": {"type": "array", "items": 3}, "b": {"properties": {"c": 1}, "required": "c"}}},
         {"properties": {"a": {"description": "d" * 10**6, "default": "x" * 10**6}}},
+        {"properties": {"a" * 10**6: {}, "b": {"type": ["string"] * 10**6}, "c": {"anyOf": [{"enum": [1] * 10**6}]}}},
+        {"properties": {f"p{n}": {"description": "d" * 99, "type": "string"} for n in range(300)}},
+        {"properties": {f"p{n}": {} for n in range(300)}, "required": [f"p{n}" for n in range(300)]},
+        {"properties": {"a": {"properties": {f"p{n}": {"type": "string"} for n in range(300)}}}},
+        {"properties": {"a": nested(5000, {"type": "string"}), "b": {"default": nested(5000, {})}}},
+        {"properties": {"a\ud800": {"description": "\udfff", "enum": ["\ud800"]}}},
     ],
 )
 def test_a_hostile_schema_still_has_a_card_of_bounded_size(parameters):
     spec = ToolSpec(name="f", description="d" * 10**6, parameters=parameters)
-    assert len(spec.card) < 10_000
+    assert len(spec.card.encode()) < 3500
     assert spec.signature.startswith("f(")
+    assert spec.signature.endswith(")")
+
+
+def test_of_many_optional_parameters_the_first_are_shown_after_all_required_ones():
+    names = [f"p{n}" for n in range(100)]
+    spec = ToolSpec(name="f", parameters={"properties": {name: {} for name in names}, "required": names[60:]})
+    shown = [*(f"{name}: Any" for name in names[60:]), *(f"{name}: Any = None" for name in names[:20]), "..."]
+    assert spec.signature == f"f({', '.join(shown)})"
