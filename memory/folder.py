@@ -49,7 +49,7 @@ class FoldConfig(BaseModel):
     """The new window must be at most this share of the old one."""
     memory: float = Field(0.25, gt=0, lt=1)
     """Memory in the new window takes at most this share of the model's context."""
-    max_tokens: int = Field(900, ge=64)
+    max_tokens: int = Field(700, ge=64)
     """Longest reply of one folding call; at most a quarter of the auxiliary model's context is used."""
 
 
@@ -194,17 +194,17 @@ def _combine(
     failed = [entry for entry in entries if not entry.ok]
     if episodic is None:
         episodic = EpisodicMemory(
-            task_description=shorten(task, 200),
+            task_description=shorten(task, 160),
             key_events=tuple(
-                KeyEvent(step=str(entry.step), description=entry.action, outcome=shorten(entry.result, 200))
-                for entry in done[-6:]
+                KeyEvent(step=str(entry.step), description=entry.action, outcome=shorten(entry.result, 160))
+                for entry in done[-5:]
             ),
             current_progress=f"{len(entries)} steps taken, {len(failed)} of them failed",
         )
     if working is None:
         working = WorkingMemory(
             immediate_goal="go on with the task from the last step in the log",
-            current_challenges=shorten(failed[-1].result, 200) if failed else "none known",
+            current_challenges=shorten(failed[-1].result, 160) if failed else "none known",
             next_actions=(),
         )
     known = {entry.step for entry in entries}

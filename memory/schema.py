@@ -2,6 +2,9 @@
 
 The model writes the narrative. What can be counted or copied is taken from the log instead: a small model's fold can be
 valid JSON and still be wrong.
+
+The limits on lengths are part of the schema that the model is held to: together they keep each memory under some 600
+tokens, so that a reply is never cut in the middle, and a small model on a CPU folds in a minute rather than five.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ def _at_most(length: int) -> Any:
     return BeforeValidator(lambda value: value[:length] if isinstance(value, str | list) else value)
 
 
-Line = Annotated[str, Field(max_length=200), _at_most(200)]
+Line = Annotated[str, Field(max_length=160), _at_most(160)]
 
 
 class _Memory(BaseModel):
@@ -35,7 +38,7 @@ class EpisodicMemory(_Memory):
     """What has been done so far, and how far the task has come."""
 
     task_description: Line
-    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=8), _at_most(8)]
+    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=5), _at_most(5)]
     current_progress: Line
 
 
@@ -51,7 +54,7 @@ class WorkingMemory(_Memory):
 
     immediate_goal: Line
     current_challenges: Line
-    next_actions: Annotated[tuple[NextAction, ...], Field(max_length=3), _at_most(3)]
+    next_actions: Annotated[tuple[NextAction, ...], Field(max_length=2), _at_most(2)]
 
 
 class ToolExperience(_Memory):
@@ -65,8 +68,8 @@ class ToolExperience(_Memory):
 class ToolNotes(_Memory):
     """What the model is asked for; numbers are not its business."""
 
-    tools_used: Annotated[tuple[ToolExperience, ...], Field(max_length=5), _at_most(5)]
-    derived_rules: Annotated[tuple[Line, ...], Field(max_length=4), _at_most(4)]
+    tools_used: Annotated[tuple[ToolExperience, ...], Field(max_length=3), _at_most(3)]
+    derived_rules: Annotated[tuple[Line, ...], Field(max_length=3), _at_most(3)]
 
 
 class ToolRecord(_Memory):
