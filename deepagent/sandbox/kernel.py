@@ -242,18 +242,14 @@ def _as_json(value: Any) -> Any:
 
 def _described(spec: ToolSpec) -> dict[str, Any]:
     """What the worker needs to make a function of a tool; parameters in the order of `ToolSpec.signature`."""
-    properties: dict[str, Any] = spec.parameters.get("properties", {})
-    required = [name for name in spec.parameters.get("required", []) if name in properties]
-    parameters = []
-    for name in [*required, *(name for name in properties if name not in required)]:
-        schema = properties[name] if isinstance(properties[name], dict) else {}
-        is_optional = name not in required
-        parameters.append(
-            {
-                "name": name,
-                "required": not is_optional,
-                "default": schema.get("default"),
-                "omit_none": is_optional and "default" not in schema,
-            }
-        )
+    properties, required = spec.properties, spec.required
+    parameters = [
+        {
+            "name": name,
+            "required": name in required,
+            "default": _as_json(properties[name].get("default")),
+            "omit_none": name not in required and "default" not in properties[name],
+        }
+        for name in [*required, *(name for name in properties if name not in required)]
+    ]
     return {"name": spec.name, "identifier": spec.identifier, "doc": spec.card, "parameters": parameters}

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 CO_COROUTINE = 0x80  # as inspect.CO_COROUTINE; that module takes longer to import than all the others here
 LARGEST_CALL = 4 * 2**20  # characters of JSON; escaped text cannot pass the host's frame limit below this
+DEEPEST_CALL = 150  # levels of lists and dicts; the host's JSON reader takes 200
 
 
 class ToolError(Exception):
@@ -144,7 +145,7 @@ class Worker:
         if value is None:
             return None
         self._globals["_"] = value
-        return shorten(repr(value), self._chars)
+        return shorten(_printable(repr(value)), self._chars)
 
     def _await(self, coroutine: Any) -> Any:
         if self._loop is None:
@@ -163,8 +164,7 @@ class Worker:
         try:
             summary = traceback.TracebackException.from_exception(problem)
             _keep_cells(summary)
-            told = "".join(summary.format()).rstrip().encode("utf-8", "backslashreplace").decode()
-            return shorten(told, self._chars)
+            return shorten(_printable("".join(summary.format()).rstrip()), self._chars)
         except BaseException as second:  # an exception class of the cell can fail at being printed, in any way
             return f"{type(problem).__name__} (its message cannot be shown: {type(second).__name__})"
 
@@ -222,8 +222,11 @@ class Worker:
     def _call(self, name: str, arguments: dict[str, Any]) -> Any:
         if self._channel.closed:
             raise ToolError("tools cannot be called from a forked process; call them in the cell itself")
+        arguments = _as_host_reads(arguments)
         if len(json.dumps(arguments)) > LARGEST_CALL:
             raise ToolError(f"the arguments of {name} are too large; pass less at a time")
+        if _is_deeper(arguments, DEEPEST_CALL):
+            raise ToolError(f"the arguments of {name} are nested too deeply; pass them flat")
         with self._one_call:
             self._calls += 1
             number = self._calls
@@ -262,19 +265,42 @@ def _keep_cells(summary: traceback.TracebackException) -> None:
             _keep_cells(other)
 
 
+def _printable(text: str) -> str:
+    """Text with halves of surrogate pairs spelled out: the host takes no frame with them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _as_host_reads(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as JSON has them: whole pairs of surrogates are one character, and halves become question marks."""
+    joined = json.loads(json.dumps(arguments))
+    text = json.dumps(joined, ensure_ascii=False).encode("utf-8", "replace")
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and dicts stand in one another at more than so many levels."""
+    if not isinstance(value, (list, dict)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_is_deeper(one, levels - 1) for one in inner)
+
+
 def _signature(parameters: list[dict[str, Any]]) -> Any:
     import inspect
+    import keyword
 
+    names = {one["name"] for one in parameters if one["name"].isidentifier() and not keyword.iskeyword(one["name"])}
     known = []
-    rest = False
     for parameter in parameters:
         default = inspect.Parameter.empty if parameter["required"] else parameter["default"]
-        try:
+        if parameter["name"] in names:
             known.append(inspect.Parameter(parameter["name"], inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
-        except ValueError:  # not a Python name: it can be passed as **{"the-name": ...}
-            rest = True
-    if rest:
-        known.append(inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD))
+    if len(known) < len(parameters):  # what is no Python name can be passed as **{"the-name": ...}
+        rest = "arguments"
+        while rest in names:
+            rest += "_"
+        known.append(inspect.Parameter(rest, inspect.Parameter.VAR_KEYWORD))
     return inspect.Signature(known)
 
 
