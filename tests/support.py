@@ -7,7 +7,7 @@ from typing import Any
 
 from deepagent.agent import Agent, Run
 from deepagent.config import AgentConfig
-from deepagent.models import ScriptedModel
+from deepagent.models import Generated, ScriptedModel
 from deepagent.runs.events import (
     Ended,
     Event,
@@ -22,7 +22,7 @@ from deepagent.runs.events import (
     WindowOpened,
 )
 from deepagent.runs.store import RunStore
-from deepagent.transcript import Window
+from deepagent.transcript import Segment, Window
 
 HASHED = AgentConfig(encoder="hash")
 
@@ -42,6 +42,16 @@ def execute(code: str) -> str:
 def answer(text: str) -> str:
     """An answer as a model writes it."""
     return f"Done.\n<answer>{text}</answer>"
+
+
+class WatchedModel(ScriptedModel):
+    """A scripted model that remembers the tokens it was sent."""
+
+    sent: list[list[int] | None]
+
+    async def generate(self, window: Window, *args: Any, **options: Any) -> Generated:
+        self.sent = [*getattr(self, "sent", []), window.token_ids]
+        return await super().generate(window, *args, **options)
 
 
 class Recording:
@@ -73,7 +83,7 @@ async def record(
     chat_replies: Any = (),
 ) -> Recording:
     """Run a script, check the promises on its log, and return both."""
-    model = ScriptedModel(replies, context=context, chat_replies=chat_replies)
+    model = WatchedModel(replies, context=context, chat_replies=chat_replies)
     with RunStore(folder / "runs.sqlite") as store:
         run = await Agent(model, tools, config=config, store=store).run(task)
         events = [recorded.event for recorded in store.events(run.id)]
@@ -87,7 +97,9 @@ def assert_promises(events: Sequence[Event], model: ScriptedModel | None = None)
     assert [isinstance(event, Ended) for event in events].count(True) <= 1
     prompts = rebuild_prompts(events)
     if model is not None:
-        assert prompts == model.prompts, "the log does not rebuild the prompts that were sent"
+        assert [text for text, _ in prompts] == model.prompts, "the log does not rebuild the prompts that were sent"
+    if isinstance(model, WatchedModel) and prompts:
+        assert [ids for _, ids in prompts] == model.sent, "the log does not rebuild the tokens that were sent"
     intended: set[int] = set()
     called: set[tuple[int, int]] = set()
     for event in events:
@@ -104,19 +116,24 @@ def assert_promises(events: Sequence[Event], model: ScriptedModel | None = None)
         assert isinstance(after, WindowOpened) == isinstance(before, (Folded, Started)), "a window opens only by a fold"
 
 
-def rebuild_prompts(events: Sequence[Event]) -> list[str]:
-    """The prompt of every request, from the log alone; within a window each extends the one before."""
-    prompts: list[str] = []
-    stream = ""
-    reply = ""  # of the step that is not observed yet
+def rebuild_prompts(events: Sequence[Event]) -> list[tuple[str, list[int]]]:
+    """Text and tokens of every request, from the log alone: within a window, segments are only ever appended."""
+    prompts: list[tuple[str, list[int]]] = []
+    stream: list[Segment] = []
+    reply: list[Segment] = []  # of the step that is not observed yet
     for event in events:
         if isinstance(event, WindowOpened):
-            stream, reply = "".join(segment.text for segment in event.segments), ""
+            stream, reply = list(event.segments), []
         elif isinstance(event, Replied):
-            prompts.append(stream + reply)
-            reply += event.generated.segment.text
+            sent = [*stream, *reply]
+            prompts.append(
+                ("".join(piece.text for piece in sent), [token for piece in sent for token in piece.token_ids or ()])
+            )
+            reply.append(event.generated.segment)
         elif isinstance(event, Observed):
-            stream, reply = stream + ("" if event.dropped else reply) + event.segment.text, ""
+            stream += [*([] if event.dropped else reply), event.segment]
+            reply = []
         elif isinstance(event, Noticed):
-            stream, reply = stream + event.segment.text, ""
+            stream.append(event.segment)
+            reply = []
     return prompts
