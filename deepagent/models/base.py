@@ -115,7 +115,7 @@ class Model(Protocol):
         Args:
             text: what is shown; a turn of its own where the model takes turns.
             before: what the model's own text still lacks, such as a closing tag.
-            after: the beginning of what the model says next.
+            after: the beginning of what the model says next; left out where the model does not go on from it.
         """
         ...
 
@@ -132,5 +132,8 @@ class Model(Protocol):
     async def chat(
         self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None
     ) -> Generated:
-        """Answer a separate conversation, held to a JSON Schema where the server can."""
+        """Answer a separate conversation, held to a JSON Schema where the server can.
+
+        Control tokens inside the messages stay plain text: they may quote what a tool said.
+        """
         ...

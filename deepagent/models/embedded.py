@@ -88,10 +88,12 @@ class EmbeddedModel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.__aexit__(kind, error, traceback)
-            self._client = None
-        await asyncio.to_thread(self._stop)
+        client, self._client = self._client, None
+        try:
+            if client is not None:
+                await client.__aexit__(kind, error, traceback)
+        finally:
+            await asyncio.to_thread(self._stop)
 
     async def prompt(self, messages: Sequence[Message]) -> Segment:
         """See `Model.prompt`."""

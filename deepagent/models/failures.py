@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from deepagent.errors import ContextOverflowError, ModelError, ModelUnavailableError
+from deepagent.tools import well_formed
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
 FIRST_DELAY = 0.5
@@ -84,7 +85,7 @@ def server_message(body: str) -> str:
         if isinstance(data, dict) and data.get(key):
             data = data[key]
     text = " ".join((data if isinstance(data, str) else json.dumps(data)).split())
-    return text[:200] or "no message"
+    return well_formed(text[:200]) or "no message"
 
 
 def delay(attempt: int, retry_after: str | None) -> float:

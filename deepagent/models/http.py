@@ -13,6 +13,7 @@ from deepagent.models.base import Generated, Sampling, Usage, Watch
 from deepagent.models.failures import RefusedError
 from deepagent.models.reply import Reply
 from deepagent.models.servers import Api, ChatServer, Server
+from deepagent.models.servers.base import neutralise
 from deepagent.models.servers.chat import read_answer
 from deepagent.models.transport import JsonObject, Transport
 from deepagent.models.turns import Turns
@@ -130,6 +131,7 @@ class HttpModel:
         """See `Model.chat`. A server that refuses the schema is asked without it. Raises as `generate`."""
         opened = self._opened
         server = ChatServer(opened.model, opened.context)
+        messages = [Message(role=one.role, content=neutralise(one.content)) for one in messages]
         asked = (await opened.prompt(messages)).tokens
         body = server.converse(messages, sampling, self._room(asked, sampling))
         if schema is None:

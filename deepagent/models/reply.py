@@ -35,11 +35,12 @@ class Reply:
     ids: list[int] = field(default_factory=list)
     logprobs: list[float | None] = field(default_factory=list)
     _pieces: list[str] = field(default_factory=list)
+    _half: str = ""
     _size: int = 0
 
     @property
     def text(self) -> str:
-        """All text so far."""
+        """All text so far, without the first half of a character whose second half has not come."""
         return "".join(self._pieces)
 
     def end(self, reason: object) -> None:
@@ -49,6 +50,9 @@ class Reply:
 
     def write(self, text: object) -> None:
         """Take a piece of text and show it to `watch`.
+
+        Servers that write JSON in ASCII may cut a character between its two surrogates; the first half is held back
+        until the second comes. Halves that stay alone can be neither logged nor sent, and are replaced.
 
         Raises:
             ModelReplyError: the reply is longer than any step, or the piece is no text.
@@ -60,6 +64,11 @@ class Reply:
         self._size += len(text)
         if self._size > MAX_TEXT:
             raise ModelReplyError(f"the reply is longer than {MAX_TEXT >> 20} Mi characters: lower max_tokens")
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        text = text.removesuffix(self._half).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        if not text:
+            return
         self._pieces.append(text)
         if self.watch is not None and self.watch(text) and self.finish is None:
             self.finish = "watch"

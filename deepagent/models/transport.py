@@ -185,7 +185,11 @@ class Transport:
         return False
 
     async def _json(self, response: httpx.Response) -> JsonObject:
-        return self._parse(await _read(response, MAX_BODY))
+        text = await _read(response, MAX_BODY)
+        answer = self._parse(text)
+        if "\\ud" in text.lower():  # perhaps half a surrogate pair, which can be neither logged nor sent on
+            answer = json.loads(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
+        return answer
 
     def _parse(self, text: str) -> JsonObject:
         try:

@@ -209,6 +209,27 @@ async def test_null_content_is_no_text(flavour):
 
 
 @FLAVOURS
+async def test_half_characters_in_a_reply_are_joined_or_replaced(flavour):
+    halves = [piece("a\ud83e", None), piece("\udd99b\ud83e", None), piece("c", "stop")]
+    for event in halves:
+        event["choices"][0].pop("token_ids")
+        event["__verbose"] = {"tokens": []}
+    async with FakeServer(flavour, faults=[stream(*halves)]) as server:
+        assert (await ask(server)).segment.text == "a\N{LLAMA}b\ufffdc"
+
+
+async def test_half_a_character_in_an_error_or_a_whole_answer_is_replaced():
+    async def whole(exchange: Exchange) -> None:
+        await exchange.answer(200, {"choices": [{"message": {"content": "a\ud83e"}, "finish_reason": "stop"}]})
+
+    refuses = status(400, '{"error": {"message": "not \\ud83e"}}')
+    async with FakeServer("chat", faults=[refuses, whole]) as server:
+        with pytest.raises(ModelUnavailableError, match=r"not \?"):
+            await ask(server)
+        assert (await ask(server)).segment.text == "a?"
+
+
+@FLAVOURS
 async def test_a_reply_in_one_piece_is_read_too(flavour):
     async def whole(exchange: Exchange) -> None:
         choice = piece("hello", "length")["choices"][0]
