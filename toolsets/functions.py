@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import inspect
 import threading
 from collections.abc import Callable
@@ -81,10 +83,11 @@ async def in_daemon_thread(function: Callable[..., Any], arguments: Arguments) -
     """Run a blocking function without blocking the loop.
 
     A thread cannot be killed: a hanging function would keep a pooled thread, and with it the process, alive for ever.
-    A daemon thread of its own is merely left behind.
+    A daemon thread of its own is merely left behind. It sees the context variables of the caller.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
+    context = contextvars.copy_context()
 
     def settle(result: Any, error: BaseException | None) -> None:
         if future.done():
@@ -98,12 +101,12 @@ async def in_daemon_thread(function: Callable[..., Any], arguments: Arguments) -
         result: Any = None
         raised: Exception | None = None
         try:
-            result = function(**arguments)
+            result = context.run(function, **arguments)
         except StopIteration as error:  # a future cannot carry it
             raised = RuntimeError(f"StopIteration: {error}")
         except BaseException as error:  # handed to the awaiting side, whatever it is
             raised = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
             loop.call_soon_threadsafe(settle, result, raised)
 
     threading.Thread(target=work, daemon=True, name=f"tool-{getattr(function, '__name__', '?')}").start()

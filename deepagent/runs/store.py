@@ -63,13 +63,20 @@ class RunStore:
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if found > _FORMAT:
-                raise StoreError(f"{path} has format {found}, this version reads up to {_FORMAT}; upgrade deepagent")
-            self._connection.executescript(_SCHEMA)
-            self._connection.execute(f"PRAGMA user_version={_FORMAT}")
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if found > _FORMAT:
+            raise StoreError(f"{self.path} has format {found}, this version reads up to {_FORMAT}; upgrade deepagent")
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute(f"PRAGMA user_version={_FORMAT}")
 
     def __enter__(self) -> Self:
         return self

@@ -1,9 +1,12 @@
 """The event log: all or nothing, in order, readable after a killed process."""
 
+import contextlib
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,15 @@ def started(run: str = "r", task: str = "t") -> Started:
 
 def ended(answer: str | None = "42") -> Ended:
     return Ended(status="answered", answer=answer, reason="", usage=Usage(), steps=1, folds=0, seconds=1)
+
+
+def open_paths() -> set[str]:
+    """The files that this process has open."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that lists them
+            found.add(os.readlink(link))
+    return found
 
 
 @pytest.fixture
@@ -111,8 +123,9 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA user_version=99")
     raw.close()
-    with pytest.raises(StoreError, match="upgrade deepagent"):
+    with pytest.raises(StoreError, match="upgrade deepagent") as caught:
         RunStore(path)
+    assert str(path) not in open_paths(), f"still open after: {caught.value}"
 
 
 def test_a_store_that_is_no_database_is_one_clear_error(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextvars import ContextVar
 from datetime import date
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, Field
 
 from deepagent.errors import InvalidArgumentsError, ToolDefinitionError
 from deepagent.toolsets.functions import tool
+
+USER: ContextVar[str] = ContextVar("user", default="nobody")
 
 
 @tool
@@ -88,6 +91,35 @@ async def test_a_hanging_function_can_be_given_up():
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(hangs.invoke({}), 0.05)
     never.set()
+
+
+async def test_a_blocking_function_sees_the_context_of_its_caller():
+    @tool
+    def who() -> str:
+        return USER.get()
+
+    USER.set("Ada")
+    assert await who.invoke({}) == "Ada"
+
+
+def test_a_function_may_end_after_the_loop(monkeypatch: pytest.MonkeyPatch):
+    release = threading.Event()
+    ended: list[threading.Thread] = []
+
+    @tool
+    def late() -> None:
+        ended.append(threading.current_thread())
+        release.wait(10)
+
+    async def give_up() -> asyncio.AbstractEventLoop:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(late.invoke({}), 0.05)
+        return asyncio.get_running_loop()
+
+    loop = asyncio.run(give_up())
+    monkeypatch.setattr(loop, "is_closed", lambda: False)  # as if it closes right after someone has asked
+    release.set()
+    ended[0].join(10)  # what a thread raises fails the test
 
 
 async def test_what_a_function_raises_reaches_the_caller_even_exit():
