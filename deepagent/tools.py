@@ -143,7 +143,8 @@ class Tool:
 def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     """Return the arguments if they fit the tool's schema.
 
-    Numbers and booleans that arrive as text are accepted, as small models often quote them.
+    Numbers and booleans that arrive as text are accepted, as small models often quote them. None for an optional
+    parameter means that it is not given, as its signature says.
 
     Raises:
         InvalidArgumentsError: with every violation in words and the signature.
@@ -152,7 +153,11 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     from referencing import Registry
 
     properties = spec.properties
-    checked = {name: _unquote(value, properties.get(name)) for name, value in arguments.items()}
+    checked = {
+        name: _unquote(value, properties.get(name))
+        for name, value in arguments.items()
+        if not (value is None and name not in spec.required and _forbids_null(properties.get(name)))
+    }
     unknown = sorted(set(checked) - set(properties))
     closed = "properties" in spec.parameters and not spec.parameters.get("additionalProperties", False)
     try:
@@ -239,6 +244,11 @@ def _violation(error: Any) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
     message = _one_line(str(error.message))[:_REASON_CHARS]
     return well_formed(f"{where}: {message}" if where else message)
+
+
+def _forbids_null(schema: JsonSchema | None) -> bool:
+    kind = schema.get("type") if schema else None
+    return kind != "null" and isinstance(kind, str)
 
 
 def _unquote(value: Any, schema: Any) -> Any:

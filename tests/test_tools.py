@@ -57,6 +57,14 @@ def test_quoted_numbers_are_accepted_where_only_a_number_fits():
     assert check_arguments(ORDERS, {"customer": "7", "sort": "price"}) == {"customer": 7, "sort": "price"}
 
 
+def test_none_for_an_optional_parameter_means_not_given():
+    assert check_arguments(ORDERS, {"customer": 7, "limit": None, "page": None}) == {"customer": 7}
+    with pytest.raises(InvalidArgumentsError, match="None is not of type 'integer'"):
+        check_arguments(ORDERS, {"customer": None})
+    nullable = ToolSpec(name="f", parameters={"type": "object", "properties": {"a": {"type": ["string", "null"]}}})
+    assert check_arguments(nullable, {"a": None}) == {"a": None}
+
+
 def test_text_stays_text_where_text_is_allowed():
     spec = ToolSpec(name="f", parameters={"type": "object", "properties": {"a": {"type": ["string", "integer"]}}})
     assert check_arguments(spec, {"a": "7"}) == {"a": "7"}
