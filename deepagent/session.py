@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from deepagent.actions import Answer, Fold, Malformed, Observation
+from deepagent.actions import Answer, Fold, Malformed, Observation, Search
 from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
@@ -94,7 +94,7 @@ class Session:
         self._answer: str | None = None
         self._unfoldable = 0  # tokens below which folding is not tried again
         self._begun = ""  # what the next reply has been made to begin with
-        self._seen = False  # whether any action has succeeded
+        self._seen = False  # whether any action has brought more than tools
 
     async def run(self, benchmark: str | None = None) -> Ended:
         """Work on the task until an answer, a limit, an interruption or a broken model.
@@ -220,7 +220,7 @@ class Session:
         elif observation.error == "malformed" and not dropped and self._budget.idle > 1 and self._seen:
             begun = self._dialect.answer_start  # it talks about what it has seen, and does not act any more
         begun = begun if self._model.continues else ""
-        self._seen = self._seen or observation.ok
+        self._seen = self._seen or (observation.ok and not isinstance(parsed.action, Search))
         segment = await self._model.observation(
             self._dialect.render(parsed.action, observation.text),
             before="" if dropped else parsed.restore,
