@@ -16,7 +16,7 @@ run: install
 	    $(BIN)/deepagent run -- "$$TASK"; \
 	else \
 	    $(BIN)/deepagent models pull all-minilm-l6-v2 && \
-	    $(BIN)/deepagent eval toolhop --config configs/demo.yaml --task toolhop-003 --show; \
+	    $(BIN)/deepagent eval toolhop --config configs/demo.yaml --task toolhop-006 --show; \
 	fi
 
 test: install weights
