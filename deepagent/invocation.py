@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from deepagent.errors import SandboxError, ToolError, ToolFailedError, ToolTimeoutError
-from deepagent.tools import Arguments, Tool, check_arguments, render_result
+from deepagent.tools import Arguments, Tool, check_arguments, render_result, told
 
 
 async def invoke(tool: Tool, arguments: Arguments, seconds: float) -> tuple[Any, str]:
@@ -36,11 +36,4 @@ async def invoke(tool: Tool, arguments: Arguments, seconds: float) -> tuple[Any,
         if limit.expired():
             message = f"{tool.name} did not answer within {seconds:g} s; try something else"
             raise ToolTimeoutError(message) from error
-        raise ToolFailedError(f"{tool.name} failed: {_told(error)}") from error
-
-
-def _told(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # the error's own text cannot be had
-        return type(error).__name__
+        raise ToolFailedError(f"{tool.name} failed: {told(error)}") from error

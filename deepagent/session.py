@@ -81,6 +81,7 @@ class Session:
         self._model = model
         self._folder = folder
         self._dialect = dialect
+        self._abilities = abilities
         self._catalogue = catalogue
         self._config = config
         self._log = log
@@ -250,8 +251,8 @@ class Session:
         self._transcript.windows.append(Window(messages, (prompt,)))
 
     async def _opening(self) -> tuple[tuple[Message, ...], Segment]:
-        """System prompt, tools if few, and task: the same for every window, so that it stays cached."""
-        shown = self._catalogue.tools if len(self._catalogue) <= self._config.cards else []
+        """System prompt, tools unless they are searched for, and task."""
+        shown = [] if self._abilities.search else self._catalogue.tools
         await self._performer.grant(shown)
         # Tool descriptions may come from elsewhere: they must not open or close chat turns.
         cards = "\n".join(tool.spec.card for tool in shown).replace("<|", "< |")
@@ -294,7 +295,7 @@ class Session:
         if not self._budget.may_fold:
             raise FoldError(f"the limit of {self._config.limits.folds} folds is reached")
         began, before = time.monotonic(), self._window.tokens
-        _, prompt = await self._opening()
+        prompt = self._transcript.windows[0].segments[0]
         if prompt.tokens > before * config.shrink:
             raise FoldError("the history is still short")
         self._log.append(FoldBegan(reason=reason, tokens=before))
@@ -305,7 +306,8 @@ class Session:
 
     async def _change_window(self, reason: str, folding: Folding, covered: int, most: int, began: float) -> None:
         """Open a window of at most `most` tokens with the memory; `covered` steps are in it."""
-        messages, prompt = await self._opening()
+        first = self._transcript.windows[0]  # every window opens alike, so that its beginning stays cached
+        messages, prompt = first.messages, first.segments[0]
         segment = await self._memory_segment(folding.memory, most - prompt.tokens)
         self._budget.folds += 1
         self._log.append(
@@ -333,7 +335,7 @@ class Session:
         granted = self._performer.granted
         names = dict.fromkeys([*used[-_CARDS_AFTER_FOLD:], *self._performer.found])
         at_hand = [granted[name] for name in names if name in granted and name != RECALL]
-        cards = "\n".join(tool.spec.card for tool in at_hand if len(self._catalogue) > self._config.cards)
+        cards = "\n".join(tool.spec.card for tool in at_hand if self._abilities.search)
         for share in (1.0, 0.7, 0.45, 0.25):
             limit = int(tokens * BYTES_PER_TOKEN * share)
             shown = clipped(cards, limit // 2)

@@ -232,12 +232,16 @@ def _in_our_dialect(schema: Any) -> Any:
     return [_in_our_dialect(one) for one in schema] if isinstance(schema, list) else schema
 
 
-def _reason(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """A foreign error's kind and text; the kind alone where its text cannot be had."""
     try:
-        said = f"{type(error).__name__}: {error}"
-    except Exception:  # it quotes the schema, which may be nested too deeply for that
-        said = type(error).__name__
-    return well_formed(_shorten(_one_line(said), _REASON_CHARS))
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its __str__ raises, or quotes something nested too deeply
+        return type(error).__name__
+
+
+def _reason(error: Exception) -> str:
+    return well_formed(_shorten(_one_line(told(error)), _REASON_CHARS))
 
 
 def _violation(error: Any) -> str:
