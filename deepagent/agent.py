@@ -22,8 +22,8 @@ import platformdirs
 from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
-from deepagent.dialects import Abilities, TagsDialect
-from deepagent.errors import TaskError, UsageError
+from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect
+from deepagent.errors import ConfigError, TaskError, UsageError
 from deepagent.memory.folder import MemoryFolder
 from deepagent.models import weights
 from deepagent.models.base import Model, Usage
@@ -51,7 +51,7 @@ class Run(Frozen):
 
     Attributes:
         id: under which the run store keeps it.
-        status: `answered`, `forced` (asked for at a limit) or `limit` (ended without an answer).
+        status: `answered`, `forced` (asked for at a limit), `limit` or `truncated` (ended without an answer).
         reason: why it ended, in words.
         usage: tokens, folds included.
         seconds: wall-clock time.
@@ -174,7 +174,7 @@ class Agent:
             task,
             model=held.model,
             folder=MemoryFolder(held.auxiliary, config.fold) if config.fold else None,
-            dialect=TagsDialect(abilities),
+            dialect=self._dialect(held.model, abilities),
             abilities=abilities,
             catalogue=held.catalogue,
             config=config,
@@ -183,6 +183,13 @@ class Agent:
         )
         ended = await session.run(benchmark)
         return Run(id=log.id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
+
+    def _dialect(self, model: Model, abilities: Abilities) -> Dialect:
+        """How actions are spelled: as functions where the model takes them, unless the settings say otherwise."""
+        native = self.config.dialect == "native" or (self.config.dialect == "auto" and model.functions)
+        if native and not model.functions:
+            raise ConfigError(f"{model.name} takes no functions: set dialect to auto or tags")
+        return NativeDialect(abilities) if native else TagsDialect(abilities)
 
     @asynccontextmanager
     async def _resources(self) -> AsyncIterator[_Resources]:

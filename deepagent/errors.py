@@ -15,6 +15,7 @@ The three branches are three audiences, so that a handler can say whom it speaks
     └── OperatorError          something around the run is broken; the run cannot go on
         ├── ModelError             the model server failed
         │   ├── ModelUnavailableError  it cannot be reached, or keeps refusing
+        │   │   └── BrokenReplyError       it broke off in the middle of a reply
         │   ├── ModelTimeoutError      it did not answer in time
         │   ├── ModelReplyError        it answered something that is not a reply
         │   └── ContextOverflowError   prompt and reply do not fit its window
@@ -91,6 +92,10 @@ class ModelError(OperatorError):
 
 class ModelUnavailableError(ModelError):
     """The server cannot be reached or keeps refusing."""
+
+
+class BrokenReplyError(ModelUnavailableError):
+    """The server broke off in the middle of a reply; what came of it was handed over already."""
 
 
 class ModelTimeoutError(ModelError):

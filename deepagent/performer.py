@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
@@ -21,6 +23,8 @@ from deepagent.tools import Arguments, Tool, well_formed
 from deepagent.transcript import BYTES_PER_TOKEN, clipped
 
 _KEPT_CHARS = 16_000_000
+_LEAST_RESULT = 300
+"""Bytes of one result, however many calls a reply makes at once; together they get the room of two."""
 _REPEATED_CHARS = 400
 _CELL = re.compile(r"<cell \d+>")
 
@@ -43,8 +47,8 @@ class Performer:
         self._abilities = abilities
         self._config = config
         self._log = log
-        self._limit = result_tokens * BYTES_PER_TOKEN
-        self._recall = recall_tool(log, length=self._limit // 2)
+        self._limit = self._room = result_tokens * BYTES_PER_TOKEN
+        self.recall = recall_tool(log, length=self._limit // 2)
         self.granted: dict[str, Tool] = {}
         self.found: tuple[str, ...] = ()
         """Names that the last search brought."""
@@ -60,7 +64,7 @@ class Performer:
 
     async def grant(self, tools: list[Tool]) -> None:
         """Bring tools into reach, also of code. Names that code already uses for these tools are left alone."""
-        wanted = tools if self.granted else [self._recall, *tools]
+        wanted = tools if self.granted else [self.recall, *tools]
         new = {tool.name: tool for tool in wanted if tool.name not in self.granted}
         if new:
             self.granted |= new
@@ -70,6 +74,23 @@ class Performer:
         """A new window opened: what was shown in the old one is not seen any more, and may be asked for again."""
         self._done.clear()
         self._searched.clear()
+
+    async def perform_all(self, actions: Sequence[tuple[int, Action]]) -> list[tuple[Observation, float]]:
+        """Do what one reply asks for, calls at the same time; each observation comes with its seconds."""
+        self._room = self._limit if len(actions) < 3 else max(_LEAST_RESULT, self._limit * 2 // len(actions))
+        if len(actions) == 1 or not all(isinstance(action, Call) for _, action in actions):
+            return [await self._timed(step, action) for step, action in actions]
+        tasks = [asyncio.create_task(self._timed(step, action)) for step, action in actions]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:  # one of them may have ended the run
+            for task in tasks:
+                task.cancel()
+
+    async def _timed(self, step: int, action: Action) -> tuple[Observation, float]:
+        began = time.monotonic()
+        observation = await self.perform(step, action)
+        return observation, time.monotonic() - began
 
     async def perform(self, step: int, action: Action) -> Observation:
         """Do it. Only what the run cannot go on without raises (`OperatorError`)."""
@@ -94,7 +115,7 @@ class Performer:
             return await self._call(step, action)
         if isinstance(action, Execute):
             return await self._execute(step, action.code)
-        raise AssertionError(f"{action.kind} is not for the performer")
+        return Observation(text=f"Not done: {action.kind} must be the only action of a reply.", error="not_allowed")
 
     async def _search(self, step: int, query: str) -> Observation:
         """Find tools; the same query again in one window brings the next best ones."""
@@ -172,7 +193,7 @@ class Performer:
 
     def _fit(self, id: str, text: str) -> Observation:
         """A result as observation: too large a one is kept whole, and shown by head, tail, size and id."""
-        head = clipped(text, self._limit)
+        head = clipped(text, self._room)
         if head == text:
             return Observation(text=text)
         kept = text if len(text) <= _KEPT_CHARS else text[:_KEPT_CHARS]

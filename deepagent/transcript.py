@@ -7,7 +7,7 @@ the server speaks tokens. That is what makes prefix caching work and training ex
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from deepagent.actions import Frozen
 
@@ -23,11 +23,49 @@ def clipped(text: str, limit: int) -> str:
     return text if len(data) <= limit else data[:limit].decode("utf-8", "ignore")
 
 
-class Message(Frozen):
-    """One chat message, before the model's template is applied."""
+class Function(Frozen):
+    """A tool as a server that takes functions is told of it; `parameters` is the JSON Schema of an object."""
 
-    role: Literal["system", "user", "assistant"]
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class FunctionCall(Frozen):
+    """A function call as the model wrote it.
+
+    Attributes:
+        id: pairs the call with the message that answers it.
+        arguments: JSON text, or what the model wrote instead.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Frozen):
+    """One chat message, before the model's template is applied.
+
+    Attributes:
+        reasoning: what the model thought before the content, where its server keeps the two apart.
+        calls: functions that the model calls.
+        answers: id of the call whose result this is; the role is `tool` then.
+        images: `data:` URLs, for models that see.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    reasoning: str = ""
+    calls: tuple[FunctionCall, ...] = ()
+    answers: str | None = None
+    images: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Reasoning, content and calls as one text, for the log and for people."""
+        calls = [f'<tool_call>{{"name": "{one.name}", "arguments": {one.arguments}}}</tool_call>' for one in self.calls]
+        return "\n".join([*(part for part in (self.reasoning, self.content) if part), *calls])
 
 
 class Segment(Frozen):
@@ -39,12 +77,14 @@ class Segment(Frozen):
         text: the piece as text.
         token_ids: its tokens, or None where the server does not speak tokens.
         logprobs: one natural-log probability per token of a generated segment, where the server reported them.
+        message: the piece as a chat message of its own, where functions are called.
     """
 
     kind: Literal["prompt", "generated", "observation"]
     text: str
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float | None, ...] | None = None
+    message: Message | None = None
 
     @property
     def tokens(self) -> int:
@@ -60,11 +100,19 @@ class Window:
     Args:
         messages: the opening chat messages, kept for servers that take messages only.
         segments: the same messages rendered by the model's template, and whatever else the window opens with.
+        functions: what the model may call as functions, where its server takes them.
     """
 
-    def __init__(self, messages: Sequence[Message], segments: Sequence[Segment]) -> None:
+    def __init__(
+        self, messages: Sequence[Message], segments: Sequence[Segment], functions: Sequence[Function] = ()
+    ) -> None:
         self.messages = tuple(messages)
+        self.functions = tuple(functions)
         self._segments = list(segments)
+
+    def extended(self, segments: Iterable[Segment]) -> Window:
+        """This window with more at its end, as a window of its own."""
+        return Window(self.messages, [*self._segments, *segments], self.functions)
 
     def append(self, segment: Segment) -> None:
         """Extend the stream."""

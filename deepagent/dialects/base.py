@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from deepagent.actions import Action
-from deepagent.transcript import Message
+from deepagent.grammar import Grammar
+from deepagent.tools import ToolSpec
+from deepagent.transcript import Function, Message
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """One step as read from the model's text.
+    """What the model wrote: a thought, and one action or, where it calls functions, several at once.
 
     Attributes:
         thought: the text before the action.
         action: what the model decided.
+        further: what it decided besides, to be done at the same time.
+        answers: ids of the function calls that the actions are, in order; none where they are not spelled as such.
         restore: closing text that the stream lacks, because the model or its server left it out; it is appended
             with the observation.
         discard: the reply is to be left out of the stream, because it invents what only the environment may say.
@@ -28,6 +32,21 @@ class Parsed:
     restore: str = ""
     discard: bool = False
     resume: str = ""
+    further: tuple[Action, ...] = ()
+    answers: tuple[str, ...] = ()
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions, in order."""
+        return (self.action, *self.further)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What every window of a run begins with: messages, and the functions that the model may call."""
+
+    messages: tuple[Message, ...]
+    functions: tuple[Function, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,15 +67,21 @@ class Dialect(Protocol):
         """Stop strings for the server: at most four, which is what every known server accepts."""
         ...
 
-    def instructions(self) -> str:
-        """The system prompt: how to act, for the actions that this run allows."""
+    def opening(self, task: str, shown: Sequence[ToolSpec], built_in: Sequence[ToolSpec]) -> Opening:
+        """How to act, for the actions that this run allows; the task; the tools that need no search.
+
+        Raises:
+            ToolDefinitionError: a tool cannot be offered under its name.
+        """
         ...
 
-    def example(self) -> tuple[Message, ...]:
-        """A worked example as turns before the task."""
+    def grammar(self, tools: Sequence[ToolSpec]) -> Grammar | None:
+        """What replies can be held to while these tools are within reach; None holds them to nothing."""
         ...
 
-    def parse(self, text: str, finish: Literal["stop", "length", "watch"]) -> Parsed | None:
+    def parse(
+        self, text: str, finish: Literal["stop", "length", "watch"], message: Message | None = None
+    ) -> Parsed | None:
         """Read the step from a whole reply. None: the reply was stopped too early; generate on."""
         ...
 
@@ -78,7 +103,7 @@ class Dialect(Protocol):
 
     @property
     def answer_start(self) -> str:
-        """What an answer begins with."""
+        """What an answer begins with; empty where it is the reply itself."""
         ...
 
     def demand_answer(self, reason: str) -> str:

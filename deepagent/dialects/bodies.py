@@ -89,6 +89,20 @@ def call(text: str) -> Call | str:
     return Call(name=name.strip(), arguments=arguments)
 
 
+def arguments(text: str, *, mend: bool = True) -> dict[str, Any] | None:
+    """The arguments of a function call; None when they are no JSON object, not even with small errors mended."""
+    value = _json(text, mend=mend) if text.strip() else {}
+    return value if isinstance(value, dict) else None
+
+
+def json_call(text: str) -> Call | None:
+    """A call that is written as JSON and nothing else, fenced or not."""
+    fence = last_fence(text)
+    body = (fence.body if fence is not None and fence.language in ("json", "") else text).strip()
+    read = call(body) if body.startswith("{") and body.endswith("}") else None
+    return read if isinstance(read, Call) else None
+
+
 def without_tags(text: str) -> Parsed:
     """A reply that ended without any tag: a fenced block is taken for what it plainly is."""
     fence = last_fence(text)
@@ -102,12 +116,12 @@ def without_tags(text: str) -> Parsed:
     return Parsed(text.strip(), Malformed(problem="the reply holds no action"))
 
 
-def _json(text: str) -> Any:
+def _json(text: str, *, mend: bool = True) -> Any:
     try:
         return _well_formed(json.loads(text, strict=False))
     except (ValueError, RecursionError):
         pass
-    if "{" not in text or len(text) > _MAX_REPAIR:
+    if not mend or "{" not in text or len(text) > _MAX_REPAIR:
         return None
     from json_repair import repair_json
 

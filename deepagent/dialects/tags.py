@@ -8,13 +8,16 @@ action is seen, more text never changes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from deepagent.actions import Action, Answer, Call, Execute, Fold, Malformed, Search
 from deepagent.dialects import bodies
-from deepagent.dialects.base import Abilities, Parsed
+from deepagent.dialects.base import Abilities, Opening, Parsed
+from deepagent.dialects.held import held_calls
 from deepagent.dialects.tags_prompt import example, instructions, reminder
+from deepagent.grammar import Grammar
+from deepagent.tools import ToolSpec
 from deepagent.transcript import Message
 
 FOLD = "<fold_thought>"
@@ -50,15 +53,26 @@ class TagsDialect:
     def __init__(self, abilities: Abilities) -> None:
         self._abilities = abilities
 
-    def instructions(self) -> str:
-        """See `Dialect.instructions`."""
-        return instructions(self._abilities)
+    def opening(self, task: str, shown: Sequence[ToolSpec], built_in: Sequence[ToolSpec]) -> Opening:
+        """See `Dialect.opening`. Built-in tools are told of when they are needed."""
+        # Tool descriptions may come from elsewhere: they must not open or close chat turns.
+        cards = "\n".join(spec.card for spec in shown).replace("<|", "< |")
+        tools = f"Tools:\n{cards}\n\n" if cards else ""
+        return Opening(
+            (
+                Message(role="system", content=instructions(self._abilities)),
+                *example(self._abilities),
+                Message(role="user", content=f"{tools}Task: {task}"),
+            )
+        )
 
-    def example(self) -> tuple[Message, ...]:
-        """See `Dialect.example`."""
-        return example(self._abilities)
+    def grammar(self, tools: Sequence[ToolSpec]) -> Grammar | None:
+        """See `Dialect.grammar`. A call is held to the tools within reach and their schemas."""
+        return held_calls("<tool_call>", "</tool_call>", tools) if self._abilities.call else None
 
-    def parse(self, text: str, finish: Literal["stop", "length", "watch"]) -> Parsed | None:
+    def parse(
+        self, text: str, finish: Literal["stop", "length", "watch"], message: Message | None = None
+    ) -> Parsed | None:
         """See `Dialect.parse`."""
         found = _complete(text)
         if found is not None:

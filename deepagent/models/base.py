@@ -9,11 +9,15 @@ from typing import Literal, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepagent.actions import Frozen
+from deepagent.grammar import Grammar
 from deepagent.tools import JsonSchema
-from deepagent.transcript import Message, Segment, Window
+from deepagent.transcript import Function, Message, Segment, Window
 
 Watch = Callable[[str], bool]
 """Called with each new piece of text as it arrives; True ends the generation there."""
+
+Listen = Callable[[], Watch]
+"""Makes a `Watch` for one attempt: a reply that broke off is asked for again, and heard from its beginning."""
 
 
 class Sampling(BaseModel):
@@ -99,30 +103,51 @@ class Model(Protocol):
         """Whether the model goes on from text that is put into its mouth (`after` of `observation`)."""
         ...
 
+    @property
+    def functions(self) -> bool:
+        """Whether actions can be calls of functions that the server is told of. Known once the model is entered."""
+        ...
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    async def prompt(self, messages: Sequence[Message]) -> Segment:
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """Apply the chat template, leaving the assistant's turn open: the first segment of a window."""
         ...
 
-    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
+    async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """Turn what the model is shown into a segment. Control tokens inside it stay plain text: it may be hostile.
 
         Args:
             text: what is shown; a turn of its own where the model takes turns.
             before: what the model's own text still lacks, such as a closing tag.
             after: the beginning of what the model says next; left out where the model does not go on from it.
+            answers: id of the function call whose result this is.
         """
         ...
 
     async def generate(
-        self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None
+        self,
+        window: Window,
+        sampling: Sampling,
+        *,
+        stop: Sequence[str] = (),
+        listen: Listen | None = None,
+        grammar: Grammar | None = None,
+        calls: bool = True,
     ) -> Generated:
-        """Continue the window's stream until a stop string, the model's own end, a limit or `watch`.
+        """Continue the window's stream until a stop string, the model's own end, a limit, or its listener's word.
+
+        Args:
+            window: what was said so far.
+            sampling: how tokens are drawn.
+            stop: strings that end the reply and are part of it.
+            listen: makes the listener that is told each piece of text and may end the reply.
+            grammar: what the inside of actions is held to, where the server can.
+            calls: whether the window's functions may be called.
 
         Raises:
             ContextOverflowError: the window leaves no room for a reply.

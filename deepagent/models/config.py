@@ -35,6 +35,8 @@ class HttpConfig(BaseModel):
     """Longest time of one request in seconds."""
     turns: bool = False
     """What the model observes is a turn of its own: better for small instruct models."""
+    functions: bool | None = None
+    """Whether a chat API takes functions (tools); left out, it is asked."""
     retries: int = Field(4, ge=0, le=20)
     """Further attempts after a failure that may pass."""
     api_key_env: str | None = None

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from deepagent.errors import ModelUnavailableError, UsageError
+from deepagent.grammar import Grammar
 from deepagent.models import weights
-from deepagent.models.base import Generated, Sampling, Watch
+from deepagent.models.base import Generated, Listen, Sampling
 from deepagent.models.http import HttpModel
 from deepagent.models.weights import Weights
 from deepagent.tools import JsonSchema
-from deepagent.transcript import Message, Segment, Window
+from deepagent.transcript import Function, Message, Segment, Window
 
 DEFAULT = "qwen2.5-coder-1.5b"
 CACHE_MEBIBYTES = 1024
@@ -64,6 +65,11 @@ class EmbeddedModel:
         """Always: it is given one stream of tokens."""
         return True
 
+    @property
+    def functions(self) -> bool:
+        """Never: it is given one stream of tokens."""
+        return False
+
     async def __aenter__(self) -> Self:
         """Load the weights and start serving; takes seconds.
 
@@ -95,19 +101,26 @@ class EmbeddedModel:
         finally:
             await asyncio.to_thread(self._stop)
 
-    async def prompt(self, messages: Sequence[Message]) -> Segment:
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """See `Model.prompt`."""
-        return await self._opened.prompt(messages)
+        return await self._opened.prompt(messages, functions)
 
-    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
+    async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
-        return await self._opened.observation(text, before=before, after=after)
+        return await self._opened.observation(text, before=before, after=after, answers=answers)
 
     async def generate(
-        self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None
+        self,
+        window: Window,
+        sampling: Sampling,
+        *,
+        stop: Sequence[str] = (),
+        listen: Listen | None = None,
+        grammar: Grammar | None = None,
+        calls: bool = True,
     ) -> Generated:
         """See `Model.generate`."""
-        return await self._opened.generate(window, sampling, stop=stop, watch=watch)
+        return await self._opened.generate(window, sampling, stop=stop, listen=listen, grammar=grammar, calls=calls)
 
     async def chat(
         self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None

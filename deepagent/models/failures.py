@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from deepagent.errors import ContextOverflowError, ModelError, ModelUnavailableError
+from deepagent.errors import BrokenReplyError, ContextOverflowError, ModelError, ModelUnavailableError
 from deepagent.tools import well_formed
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
@@ -29,16 +29,22 @@ OVERFLOW = (
 """How servers say that prompt and reply do not fit; they agree on no error code."""
 
 
-class RefusedError(ModelUnavailableError):
-    """The server understood the request and will not serve it as it is.
+class StatusError(ModelUnavailableError):
+    """The server answered with an HTTP status that is no success.
 
     Attributes:
         status: HTTP status code.
+        said: the server's own words.
     """
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, said: str) -> None:
         super().__init__(message)
         self.status = status
+        self.said = said
+
+
+class RefusedError(StatusError):
+    """The server understood the request and will not serve it as it is."""
 
 
 def from_status(where: str, status: int, body: str) -> ModelError:
@@ -53,12 +59,14 @@ def from_status(where: str, status: int, body: str) -> ModelError:
     if is_overflow(said):
         return _overflow(where, said)
     if status in (401, 403):
-        return RefusedError(f"{where} refuses the key (HTTP {status}): set `api_key_env` in the model's config", status)
+        remedy = "set `api_key_env` in the model's config"
+        return RefusedError(f"{where} refuses the key (HTTP {status}): {remedy}", status, said)
     if status == 404:
-        return RefusedError(f"{where} does not know this (HTTP 404: {said}): check the URL and the model name", status)
+        remedy = "check the URL and the model name"
+        return RefusedError(f"{where} does not know this (HTTP 404: {said}): {remedy}", status, said)
     if status in RETRIED:
-        return ModelUnavailableError(f"{where} keeps failing (HTTP {status}: {said}): look at its log")
-    return RefusedError(f"{where} refuses the request (HTTP {status}: {said})", status)
+        return StatusError(f"{where} keeps failing (HTTP {status}: {said}): look at its log", status, said)
+    return RefusedError(f"{where} refuses the request (HTTP {status}: {said})", status, said)
 
 
 def from_message(where: str, body: str) -> ModelError:
@@ -66,7 +74,7 @@ def from_message(where: str, body: str) -> ModelError:
     said = server_message(body)
     if is_overflow(said):
         return _overflow(where, said)
-    return ModelUnavailableError(f"{where} gave up during the reply ({said}): look at its log")
+    return BrokenReplyError(f"{where} gave up during the reply ({said}): look at its log")
 
 
 def is_overflow(said: str) -> bool:

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from deepagent.errors import ContextOverflowError, ModelReplyError, ModelUnavailableError, UsageError
+from deepagent.errors import ContextOverflowError, ModelError, ModelReplyError, ModelTimeoutError, UsageError
+from deepagent.grammar import Grammar
 from deepagent.models import servers
-from deepagent.models.base import Generated, Sampling, Usage, Watch
+from deepagent.models.base import Generated, Listen, Sampling, Usage
 from deepagent.models.failures import RefusedError
 from deepagent.models.reply import Reply
 from deepagent.models.servers import Api, ChatServer, Server
-from deepagent.models.servers.base import neutralise
+from deepagent.models.servers.base import Terms, function_list, neutralise
 from deepagent.models.servers.chat import read_answer
 from deepagent.models.transport import JsonObject, Transport
 from deepagent.models.turns import Turns
 from deepagent.tools import JsonSchema
-from deepagent.transcript import Message, Segment, Window
+from deepagent.transcript import Function, Message, Segment, Window
 
 MINIMUM_REPLY = 16
 """Tokens; with less room than that no reply is worth asking for."""
+_ABORT_SECONDS = 5.0
+_NOTHING = Function(name="nothing", description="Does nothing.", parameters={"type": "object", "properties": {}})
 
 
 class HttpModel:
     """A model behind any OpenAI-compatible server.
 
-    What the server is (llama.cpp family, vLLM, or one that takes messages only) is found out on entry.
+    What the server is (llama.cpp family, vLLM, SGLang, or one that takes messages only) is found out on entry.
 
     Args:
         url: the API's base, such as `http://127.0.0.1:8000/v1`.
@@ -39,6 +45,7 @@ class HttpModel:
         api_key: sent as bearer token; never shown.
         turns: whether what the model observes is the user's turn (better for small instruct models), or part of one
             continuing stream (the paper's way, for reasoning models). A server that takes messages always takes turns.
+        functions: whether a server that takes messages takes functions too; None asks it, with a reply of one token.
 
     Raises:
         UsageError: the URL cannot be one.
@@ -55,6 +62,7 @@ class HttpModel:
         retries: int = 4,
         api_key: str | None = None,
         turns: bool = False,
+        functions: bool | None = None,
     ) -> None:
         root = url.rstrip("/").removesuffix("/v1")
         self._transport = Transport(root, timeout=timeout, retries=retries, api_key=api_key)
@@ -62,8 +70,10 @@ class HttpModel:
         self._api = api
         self._context = context
         self._turns = turns
+        self._functions = functions
         self._server: Server | None = None
         self._marks: Turns | None = None
+        self._aborts: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"HttpModel({self._transport.where!r}, {self._model!r})"
@@ -83,12 +93,19 @@ class HttpModel:
         """Where the server is given one stream; one that takes messages cannot be made to begin in a certain way."""
         return not isinstance(self._opened, ChatServer)
 
+    @property
+    def functions(self) -> bool:
+        """Where the server is given messages and takes functions with them."""
+        return isinstance(self._opened, ChatServer) and bool(self._functions)
+
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         try:
             self._server = await servers.detect(self._transport, self._model, self._api, self._context)
             if self._turns and not isinstance(self._server, ChatServer):
                 self._marks = await Turns.learn(self._server)
+            if self._functions is None and isinstance(self._server, ChatServer):
+                self._functions = await self.takes_functions()
         except BaseException:
             await self._transport.__aexit__(None, None, None)
             raise
@@ -97,81 +114,148 @@ class HttpModel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._aborts:
+            await asyncio.gather(*self._aborts)
         await self._transport.__aexit__(kind, error, traceback)
 
-    async def prompt(self, messages: Sequence[Message]) -> Segment:
-        """See `Model.prompt`."""
-        return await self._opened.prompt(messages)
+    async def takes_functions(self) -> bool:
+        """Ask a server that takes messages whether it takes functions with them.
 
-    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
+        Raises:
+            ModelError: it cannot be asked.
+        """
+        server = self._chat
+        hello = server.converse([Message(role="user", content="hello")], Sampling(max_tokens=1), 1)
+        body = hello | {"tools": function_list([_NOTHING]), "tool_choice": "auto"}
+        try:
+            await self._exchange(server, lambda id: body, read_answer, None)
+        except RefusedError as error:
+            if error.status in (401, 403):
+                raise
+            return False
+        return True
+
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
+        """See `Model.prompt`."""
+        return await self._opened.prompt(messages, functions)
+
+    async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
         if self._marks is not None:
             return await self._marks.observation(self._opened, text, before, after)
-        return await self._opened.observation(before + text + (after if self.continues else ""))
+        segment = await self._opened.observation(before + text + (after if self.continues else ""))
+        if answers is None:
+            return segment
+        message = Message(role="tool", content=segment.text, answers=answers)
+        return segment.model_copy(update={"message": message})
 
     async def generate(
-        self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None
+        self,
+        window: Window,
+        sampling: Sampling,
+        *,
+        stop: Sequence[str] = (),
+        listen: Listen | None = None,
+        grammar: Grammar | None = None,
+        calls: bool = True,
     ) -> Generated:
-        """See `Model.generate`. Ending by `watch` closes the connection, which stops the server too.
+        """See `Model.generate`. Ending by the listener's word closes the connection, which stops the server too.
 
         Raises:
             ContextOverflowError: the window leaves no room for a reply.
-            ModelUnavailableError: the server cannot be reached, keeps failing, or broke off in the middle.
+            ModelUnavailableError: the server cannot be reached, keeps failing, or keeps breaking off.
             ModelTimeoutError: it took too long.
             ModelReplyError: what it sent is no reply.
         """
         server = self._opened
-        limit = self._room(window.tokens, sampling)
-        body = server.request(window, sampling, stop, limit)
-        return await self._ask(server, body, server.read, window.tokens, watch)
+        terms = Terms(sampling, self._room(window.tokens, sampling), tuple(stop), grammar, calls)
+        generated = await self._ask(server, lambda id: server.request(window, terms, id), window.tokens, listen)
+        if window.functions:
+            return generated
+        return generated.model_copy(update={"segment": generated.segment.model_copy(update={"message": None})})
 
     async def chat(
         self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None
     ) -> Generated:
         """See `Model.chat`. A server that refuses the schema is asked without it. Raises as `generate`."""
-        opened = self._opened
-        server = ChatServer(opened.model, opened.context)
-        messages = [Message(role=one.role, content=neutralise(one.content)) for one in messages]
-        asked = (await opened.prompt(messages)).tokens
-        body = server.converse(messages, sampling, self._room(asked, sampling))
-        if schema is None:
-            return await self._ask(server, body, read_answer, asked)
+        server = self._chat
+        messages = [message.model_copy(update={"content": neutralise(message.content)}) for message in messages]
+        asked = (await self._opened.prompt(messages)).tokens
+        limit = self._room(asked, sampling)
         held = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+
+        def body(id: str, schema: bool) -> JsonObject:
+            return server.converse(messages, sampling, limit) | ({"response_format": held} if schema else {})
+
         try:
-            return await self._ask(server, body | {"response_format": held}, read_answer, asked)
+            return await self._ask(server, lambda id: body(id, schema is not None), asked, read=read_answer)
         except RefusedError as error:
-            if error.status not in (400, 422):
+            if schema is None or error.status not in (400, 422):
                 raise
-            return await self._ask(server, body, read_answer, asked)
+            return await self._ask(server, lambda id: body(id, False), asked, read=read_answer)
 
     async def _ask(
         self,
         server: Server,
-        body: JsonObject,
-        read: Callable[[JsonObject, Reply], None],
+        build: Callable[[str], JsonObject],
         asked: int,
-        watch: Watch | None = None,
+        listen: Listen | None = None,
+        read: Callable[[JsonObject, Reply], None] | None = None,
     ) -> Generated:
-        """Send a request whose prompt has `asked` tokens; `read` puts each event into the reply."""
+        """One reply to a prompt of `asked` tokens."""
         started = time.perf_counter()
-        reply = Reply(watch)
-
-        def on_event(event: JsonObject) -> bool:
-            read(event, reply)
-            return reply.finish == "watch"
-
-        ended = await self._transport.stream(server.path, body, on_event)
+        reply = await self._exchange(server, build, read or server.read, listen)
         if not reply.seen:
             raise ModelReplyError(f"{self._transport.where} sent a reply without choices: is it a model server?")
-        if reply.finish is None:
-            if not ended:
-                raise ModelUnavailableError(
-                    f"{self._transport.where} broke off in the middle of a reply: look at its log"
-                )
-            reply.finish = "stop"
         segment = await server.settle(reply)
         usage = reply.usage or Usage(prompt_tokens=asked, completion_tokens=segment.tokens, estimated=True)
-        return Generated(segment=segment, finish=reply.finish, usage=usage, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Generated(segment=segment, finish=reply.finish or "stop", usage=usage, seconds=seconds)
+
+    async def _exchange(
+        self,
+        server: Server,
+        build: Callable[[str], JsonObject],
+        read: Callable[[JsonObject, Reply], None],
+        listen: Listen | None,
+    ) -> Reply:
+        """Send what `build` makes for a new request id, until a reply has ended; leave out what the server refuses."""
+        id, body, reply = "", {}, Reply(read)
+
+        def attempt() -> tuple[JsonObject, Reply]:
+            nonlocal id, body, reply
+            id = secrets.token_hex(8)
+            body, reply = build(id), Reply(read, listen() if listen else None)
+            return body, reply
+
+        try:
+            while True:
+                try:
+                    await self._transport.stream(server.path, attempt)
+                    break
+                except ModelError as error:
+                    if isinstance(error, ModelTimeoutError) or not server.adapt(error, body):
+                        raise
+        except (asyncio.CancelledError, ModelTimeoutError):
+            self._abort(server, id)
+            raise
+        if reply.finish == "watch":
+            self._abort(server, id)
+        return reply
+
+    def _abort(self, server: Server, id: str) -> None:
+        """End a request by its id, too: through a proxy, a closed connection may tell the server nothing."""
+        if server.abort_path is None or not id:
+            return
+
+        async def send(path: str) -> None:
+            with contextlib.suppress(ModelError, TimeoutError):
+                async with asyncio.timeout(_ABORT_SECONDS):
+                    await self._transport.read("POST", path, server.abort(id))
+
+        task = asyncio.create_task(send(server.abort_path))
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
 
     def _room(self, asked: int, sampling: Sampling) -> int:
         """Tokens that the reply may have."""
@@ -181,6 +265,12 @@ class HttpModel:
                 f"the prompt takes {asked} of {self.context} tokens and leaves no room: fold first"
             )
         return min(sampling.max_tokens, room)
+
+    @property
+    def _chat(self) -> ChatServer:
+        """The server as one that takes messages, which every server is besides."""
+        opened = self._opened
+        return opened if isinstance(opened, ChatServer) else ChatServer(opened.model, opened.context)
 
     @property
     def _opened(self) -> Server:

@@ -1,16 +1,19 @@
-"""One reply while it arrives: text, token ids, how it ended and what it cost."""
+"""One reply while it arrives: text, token ids, function calls, how it ended and what it cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from deepagent.errors import ModelReplyError
 from deepagent.models.base import Usage, Watch
+from deepagent.transcript import FunctionCall
 
 MAX_TEXT = 4 << 20
 """Characters of one reply; no step is that long."""
+MAX_CALLS = 64
+"""Function calls of one reply."""
 
 
 @dataclass
@@ -18,6 +21,7 @@ class Reply:
     """Collects what the events of one request say.
 
     Attributes:
+        read: puts one event into the reply; differs from server to server.
         watch: told each piece of text; may end the reply.
         finish: how it ended, or None while it has not.
         eos: whether the model itself ended it, so that its last token is a control token.
@@ -26,6 +30,7 @@ class Reply:
         seen: whether any event held a part of a reply at all.
     """
 
+    read: Callable[[dict[str, Any], Reply], None]
     watch: Watch | None = None
     finish: Literal["stop", "length", "watch"] | None = None
     eos: bool = False
@@ -35,20 +40,56 @@ class Reply:
     ids: list[int] = field(default_factory=list)
     logprobs: list[float | None] = field(default_factory=list)
     _pieces: list[str] = field(default_factory=list)
+    _thoughts: list[str] = field(default_factory=list)
+    _said: list[str] = field(default_factory=list)
+    _calls: dict[int, dict[str, str]] = field(default_factory=dict)
     _half: str = ""
     _size: int = 0
+
+    def hear(self, event: dict[str, Any]) -> bool:
+        """Take one event; True ends the stream."""
+        self.read(event, self)
+        return self.finish == "watch"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server has said how the reply ends."""
+        return self.finish is not None
 
     @property
     def text(self) -> str:
         """All text so far, without the first half of a character whose second half has not come."""
         return "".join(self._pieces)
 
+    @property
+    def reasoning(self) -> str:
+        """The part of the text that came as reasoning."""
+        return "".join(self._thoughts)
+
+    @property
+    def content(self) -> str:
+        """The part of the text that did not come as reasoning."""
+        return "".join(self._said)
+
+    @property
+    def calls(self) -> tuple[FunctionCall, ...]:
+        """The function calls so far, in the server's order, each with an id that no other has."""
+        found: list[FunctionCall] = []
+        used: set[str] = set()
+        for number, (_, part) in enumerate(sorted(self._calls.items())):
+            id = part["id"]
+            while not id or id in used:  # some servers repeat ids, some send none; nine letters suit all of them
+                id = f"call{number:05d}" if not id else f"{id[:60]}x"
+            used.add(id)
+            found.append(FunctionCall(id=id, name=part["name"], arguments=part["arguments"]))
+        return tuple(found)
+
     def end(self, reason: object) -> None:
         """Note the server's `finish_reason`; the first one counts."""
         if isinstance(reason, str) and self.finish is None:
             self.finish = "length" if reason in ("length", "max_tokens") else "stop"
 
-    def write(self, text: object) -> None:
+    def write(self, text: object, *, reasoning: bool = False) -> None:
         """Take a piece of text and show it to `watch`.
 
         Servers that write JSON in ASCII may cut a character between its two surrogates; the first half is held back
@@ -59,19 +100,44 @@ class Reply:
         """
         if text is None or text == "":
             return
-        if not isinstance(text, str):
-            raise ModelReplyError(f"the server sent {type(text).__name__} where text was expected")
-        self._size += len(text)
-        if self._size > MAX_TEXT:
-            raise ModelReplyError(f"the reply is longer than {MAX_TEXT >> 20} Mi characters: lower max_tokens")
+        text = self._counted(text)
         text = self._half + text
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         text = text.removesuffix(self._half).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         if not text:
             return
         self._pieces.append(text)
+        (self._thoughts if reasoning else self._said).append(text)
         if self.watch is not None and self.watch(text) and self.finish is None:
             self.finish = "watch"
+
+    def add_call(self, index: object, id: object, name: object, arguments: object) -> None:
+        """Take a piece of a function call: names and arguments arrive in parts, ids once.
+
+        Where a server leaves the index out, a new id begins a new call.
+
+        Raises:
+            ModelReplyError: there are more calls than any step has, or the parts are no text.
+        """
+        last = max(self._calls, default=-1)
+        goes_on = last in self._calls and (not id or id == self._calls[last]["id"])
+        place = index if isinstance(index, int) and index >= 0 else last if goes_on else last + 1
+        if place not in self._calls and len(self._calls) >= MAX_CALLS:
+            raise ModelReplyError(f"the reply calls more than {MAX_CALLS} functions at once")
+        part = self._calls.setdefault(place, {"id": "", "name": "", "arguments": ""})
+        if isinstance(id, str) and not part["id"]:
+            part["id"] = id
+        for key, piece in (("name", name), ("arguments", arguments)):
+            if piece is not None:
+                part[key] += self._counted(piece).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    def _counted(self, text: object) -> str:
+        if not isinstance(text, str):
+            raise ModelReplyError(f"the server sent {type(text).__name__} where text was expected")
+        self._size += len(text)
+        if self._size > MAX_TEXT:
+            raise ModelReplyError(f"the reply is longer than {MAX_TEXT >> 20} Mi characters: lower max_tokens")
+        return text
 
     def add_tokens(self, ids: object, logprobs: Iterable[object] = ()) -> None:
         """Take token ids with as many log-probabilities, or none.
@@ -90,13 +156,15 @@ class Reply:
             return
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-        if prompt is None or completion is None:
+        self.count(usage.get("prompt_tokens"), cached, usage.get("completion_tokens"))
+
+    def count(self, prompt: object, cached: object, completion: object) -> None:
+        """Take the server's counts so far; what is no count is ignored."""
+        asked, made = _count(prompt), _count(completion)
+        if asked is None or made is None:
             return
-        self.usage = Usage(
-            prompt_tokens=prompt, cached_tokens=min(_count(cached) or 0, prompt), completion_tokens=completion
-        )
-        self.counted = completion
+        self.usage = Usage(prompt_tokens=asked, cached_tokens=min(_count(cached) or 0, asked), completion_tokens=made)
+        self.counted = made
 
 
 def first_choice(event: dict[str, Any]) -> dict[str, Any]:

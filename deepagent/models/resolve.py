@@ -69,5 +69,6 @@ def from_config(config: HttpConfig | EmbeddedConfig) -> Model:
         timeout=config.timeout,
         retries=config.retries,
         turns=config.turns,
+        functions=config.functions,
         api_key=key,
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from deepagent.errors import ContextOverflowError, ModelReplyError
-from deepagent.models.base import Generated, Sampling, Usage, Watch
+from deepagent.grammar import Grammar
+from deepagent.models.base import Generated, Listen, Sampling, Usage, Watch
 from deepagent.tools import JsonSchema
-from deepagent.transcript import Message, Segment, Window
+from deepagent.transcript import Function, Message, Segment, Window
 
-Script = Sequence[str] | Callable[[Window], str]
+Script = Sequence[str | Message] | Callable[[Window], str | Message]
 ChatScript = Sequence[str] | Callable[[Sequence[Message], JsonSchema | None], str]
+
+T = TypeVar("T")
 
 MINIMUM_REPLY = 16
 PIECE = 4
@@ -27,19 +30,23 @@ class ScriptedModel:
     consecutive requests, and honours stop strings, `watch` and every limit.
 
     Args:
-        replies: what `generate` writes: texts in order, or a function of the window.
+        replies: what `generate` writes, in order, or a function of the window: texts, or messages that call functions.
         context: window size in tokens.
         chat_replies: what `chat` answers: texts in order, or a function of the messages and the schema.
+        functions: whether it takes functions; only then a reply may be a message.
 
     Attributes:
         prompts: text of the window at each `generate`, in order.
         conversations: messages of each `chat`, in order.
     """
 
-    def __init__(self, replies: Script = (), *, context: int = 4096, chat_replies: ChatScript = ()) -> None:
+    def __init__(
+        self, replies: Script = (), *, context: int = 4096, chat_replies: ChatScript = (), functions: bool = False
+    ) -> None:
         self._replies = replies
         self._chat_replies = chat_replies
         self._context = context
+        self._functions = functions
         self._cached: list[int] = []
         self.prompts: list[str] = []
         self.conversations: list[tuple[Message, ...]] = []
@@ -56,8 +63,13 @@ class ScriptedModel:
 
     @property
     def continues(self) -> bool:
-        """Always: a script goes on from anything."""
-        return True
+        """A script of texts goes on from anything."""
+        return not self._functions
+
+    @property
+    def functions(self) -> bool:
+        """As it was made."""
+        return self._functions
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,18 +79,28 @@ class ScriptedModel:
     ) -> None:
         return None
 
-    async def prompt(self, messages: Sequence[Message]) -> Segment:
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """Render the messages with a plain template."""
-        text = "".join(f"<|{message.role}|>\n{message.content}\n" for message in messages) + "<|assistant|>\n"
+        tools = "".join(f"<|tool|>\n{function.model_dump_json()}\n" for function in functions)
+        text = "".join(f"<|{message.role}|>\n{message.content}\n" for message in messages)
+        text = f"{tools}{text}<|assistant|>\n"
         return Segment(kind="prompt", text=text, token_ids=token_ids(text))
 
-    async def observation(self, text: str, *, before: str = "", after: str = "") -> Segment:
+    async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """Turn appended text into a segment."""
         whole = before + text + after
-        return Segment(kind="observation", text=whole, token_ids=token_ids(whole))
+        message = Message(role="tool", content=whole, answers=answers) if answers is not None else None
+        return Segment(kind="observation", text=whole, token_ids=token_ids(whole), message=message)
 
     async def generate(
-        self, window: Window, sampling: Sampling, *, stop: Sequence[str] = (), watch: Watch | None = None
+        self,
+        window: Window,
+        sampling: Sampling,
+        *,
+        stop: Sequence[str] = (),
+        listen: Listen | None = None,
+        grammar: Grammar | None = None,
+        calls: bool = True,
     ) -> Generated:
         """Give the script's next reply.
 
@@ -97,7 +119,12 @@ class ScriptedModel:
         sent = window.token_ids or []
         cached = _common_prefix(self._cached, sent)
         self._cached = sent
-        generated = _write(reply, sampling, min(sampling.max_tokens, room), stop, watch)
+        message = reply if isinstance(reply, Message) else Message(role="assistant", content=reply)
+        watch = listen() if listen is not None else None
+        generated = _write(message.text, sampling, min(sampling.max_tokens, room), stop, watch)
+        if self._functions:
+            segment = generated.segment.model_copy(update={"message": message})
+            generated = generated.model_copy(update={"segment": segment})
         usage = generated.usage.model_copy(update={"prompt_tokens": window.tokens, "cached_tokens": cached})
         return generated.model_copy(update={"usage": usage})
 
@@ -128,7 +155,7 @@ def _pieces(text: str) -> list[str]:
     return [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
 
 
-def _next(script: Sequence[str], number: int, name: str) -> str:
+def _next(script: Sequence[T], number: int, name: str) -> T:
     if number > len(script):
         raise ModelReplyError(f"the script is at its end: reply {number} was asked for, {name} has {len(script)}")
     return script[number - 1]

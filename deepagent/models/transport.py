@@ -6,20 +6,44 @@ import asyncio
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
+import aiohttp
 
-from deepagent.errors import ModelError, ModelReplyError, ModelTimeoutError, ModelUnavailableError, UsageError
+from deepagent.errors import (
+    BrokenReplyError,
+    ContextOverflowError,
+    ModelError,
+    ModelReplyError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    UsageError,
+)
 from deepagent.models import failures
 from deepagent.models.sse import EventParser
 
 T = TypeVar("T")
 JsonObject = dict[str, Any]
-OnEvent = Callable[[JsonObject], bool]
-"""Takes one event; True ends the stream and closes the connection."""
+
+
+class Listener(Protocol):
+    """What hears the events of one attempt."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the events so far are a whole reply."""
+        ...
+
+    def hear(self, event: JsonObject) -> bool:
+        """Take one event; True ends the stream and closes the connection."""
+        ...
+
+
+Attempt = Callable[[], tuple[JsonObject, Listener]]
+"""Makes the body of one attempt, and what hears the reply to it."""
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
@@ -57,15 +81,18 @@ class Transport:
         self._retries = retries
         self._key = api_key
         self._local = _is_loopback(parts.hostname or "")
-        self._client: httpx.AsyncClient | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        silence = min(SILENCE_SECONDS, self._timeout)
-        self._client = httpx.AsyncClient(
-            base_url=self.where + "/",
+        self._session = aiohttp.ClientSession(
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
-            timeout=httpx.Timeout(silence, connect=min(CONNECT_SECONDS, self._timeout), pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+            timeout=aiohttp.ClientTimeout(
+                total=None,  # whole requests are limited in `_retry`, over all attempts
+                sock_connect=min(CONNECT_SECONDS, self._timeout),
+                sock_read=min(SILENCE_SECONDS, self._timeout),
+            ),
+            connector=aiohttp.TCPConnector(limit=0),  # how many runs there are is the caller's business
+            cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=not self._local,  # a proxy from the environment must not see requests to this machine
         )
         return self
@@ -73,59 +100,51 @@ class Transport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def get(self, path: str) -> JsonObject:
         """Fetch a JSON object. Errors as `stream`."""
-        return await self._request("GET", path, None)
+        return self._object(await self.read("GET", path))
 
     async def post(self, path: str, body: JsonObject) -> JsonObject:
         """Send a JSON object and return the one that comes back. Errors as `stream`."""
-        return await self._request("POST", path, body)
+        return self._object(await self.read("POST", path, body))
 
-    async def stream(self, path: str, body: JsonObject, on_event: OnEvent) -> bool:
-        """Send a JSON object and hand over each event of the reply.
+    async def read(self, method: str, path: str, body: JsonObject | None = None) -> str:
+        """Send a request and return the text that comes back. Errors as `stream`."""
 
-        An attempt is repeated only as long as no event was handed over, since the caller cannot take one back.
+        async def attempt() -> str:
+            async with self._send(method, path, body) as response:
+                await self._check(response)
+                return await self._text(response, MAX_BODY)
 
-        Returns:
-            Whether the server ended the stream in due form (`[DONE]`, or one whole JSON body).
+        return await self._retry(attempt)
+
+    async def stream(self, path: str, attempt: Attempt) -> None:
+        """Send a JSON object and have each event of the reply heard.
+
+        Each attempt has its own body and listener: a reply that breaks off is asked for again, and heard anew.
 
         Raises:
-            ModelUnavailableError: it cannot be reached, keeps failing, refuses, or broke off.
+            BrokenReplyError: it keeps breaking off in the middle.
+            ModelUnavailableError: it cannot be reached, keeps failing, or refuses.
             ModelTimeoutError: it took too long.
             ModelReplyError: what it sent is not JSON events, or is too large.
             ContextOverflowError: it says that the prompt does not fit.
         """
-        handed = 0
 
-        def count(event: JsonObject) -> bool:
-            nonlocal handed
-            handed += 1
-            return on_event(event)
+        async def once() -> None:
+            body, listener = attempt()
+            async with self._send("POST", path, body, {"Accept": "text/event-stream"}) as response:
+                await self._check(response)
+                if response.content_type == "text/event-stream":
+                    await self._events(response, listener)
+                else:
+                    listener.hear(self._object(await self._text(response, MAX_BODY)))
 
-        async def attempt(client: httpx.AsyncClient) -> bool:
-            async with client.stream("POST", path, json=body, headers={"Accept": "text/event-stream"}) as response:
-                await _check(response, self.where)
-                if "event-stream" in response.headers.get("content-type", ""):
-                    ended = await self._events(response, count)
-                    if not ended and handed == 0:
-                        raise _PassingError(ModelUnavailableError(f"{self.where} closed the connection unasked"), None)
-                    return ended
-                count(await self._json(response))
-                return True
-
-        return await self._retry(attempt, may_repeat=lambda: handed == 0)
-
-    async def _request(self, method: str, path: str, body: JsonObject | None) -> JsonObject:
-        async def attempt(client: httpx.AsyncClient) -> JsonObject:
-            async with client.stream(method, path, json=body) as response:
-                await _check(response, self.where)
-                return await self._json(response)
-
-        return await self._retry(attempt, may_repeat=lambda: True)
+        await self._retry(once)
 
     async def probe(self, path: str, body: JsonObject | None = None) -> JsonObject | None:
         """Ask whether the server knows a path: its answer, or None where it does not.
@@ -142,52 +161,78 @@ class Transport:
         except ModelReplyError:
             return None
 
-    async def _retry(
-        self, attempt: Callable[[httpx.AsyncClient], Awaitable[T]], *, may_repeat: Callable[[], bool]
-    ) -> T:
-        """Make attempts until one succeeds, fails for good, or time and retries are used up."""
-        if self._client is None:
+    def _send(
+        self, method: str, path: str, body: JsonObject | None, headers: dict[str, str] | None = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if self._session is None:
             raise UsageError("the model is not open: use it inside `async with`")
+        # A model server has no reason to send us elsewhere, least of all with the key.
+        return self._session.request(method, f"{self.where}/{path}", json=body, headers=headers, allow_redirects=False)
+
+    async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make attempts until one succeeds, fails for good, or time and retries are used up."""
         last: ModelError | None = None
         try:
             async with asyncio.timeout(self._timeout):
                 for number in range(self._retries + 1):
                     try:
-                        return await attempt(self._client)
+                        return await attempt()
                     except _PassingError as error:
                         last, wait = error.cause, failures.delay(number, error.retry_after)
-                    except (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError) as error:
+                    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+                        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+                            raise  # it fell silent in the middle
                         last, wait = self._broken(error), failures.delay(number, None)
-                        if not may_repeat():
-                            raise last from error
-                        if number == 0 and isinstance(error, httpx.RemoteProtocolError):
+                        if number == 0 and isinstance(error, aiohttp.ServerDisconnectedError):
                             wait = 0.0  # the server closed a kept connection just as it was used again
                     if number < self._retries:
                         await asyncio.sleep(wait)
-        except (TimeoutError, httpx.TimeoutException) as error:
+        except TimeoutError as error:
             raise last or self._late() from error
-        except httpx.HTTPError as error:
+        except aiohttp.ClientError as error:
             raise ModelReplyError(f"{self.where} does not speak HTTP as it should: {_said(error)}") from error
         raise last or self._late()
 
-    async def _events(self, response: httpx.Response, on_event: OnEvent) -> bool:
+    async def _events(self, response: aiohttp.ClientResponse, listener: Listener) -> None:
         parser = EventParser()
         size = 0
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.content.iter_any():
             size += len(chunk)
             if size > MAX_STREAM:
                 raise ModelReplyError(f"{self.where} sent more than {MAX_STREAM >> 20} MiB: it is not a model server")
             for data in parser.feed(chunk):
                 if data.strip() == "[DONE]":
-                    return True
-                if on_event(self._parse(data)):
-                    return False
-        return False
+                    return
+                try:
+                    if listener.hear(self._parse(data)):
+                        return
+                except BrokenReplyError as error:  # the server says so itself
+                    raise _PassingError(error, None) from error
+        if not listener.complete:
+            broken = f"{self.where} closed the connection in the middle of a reply: look at its log"
+            raise _PassingError(BrokenReplyError(broken), None)
 
-    async def _json(self, response: httpx.Response) -> JsonObject:
-        text = await _read(response, MAX_BODY)
+    async def _check(self, response: aiohttp.ClientResponse) -> None:
+        """Raise what a status other than success stands for."""
+        if 200 <= response.status < 300:
+            return
+        error = failures.from_status(self.where, response.status, await self._text(response, MAX_ERROR))
+        if response.status in failures.RETRIED and not isinstance(error, ContextOverflowError):
+            raise _PassingError(error, response.headers.get("retry-after"))
+        raise error
+
+    async def _text(self, response: aiohttp.ClientResponse, limit: int) -> str:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise ModelReplyError(f"{self.where} answered more than {limit >> 10} KiB where an object was expected")
+        return body.decode(errors="replace")
+
+    def _object(self, text: str) -> JsonObject:
+        """A whole answer, without half surrogate pairs, which can be neither logged nor sent on."""
         answer = self._parse(text)
-        if "\\ud" in text.lower():  # perhaps half a surrogate pair, which can be neither logged nor sent on
+        if "\\ud" in text.lower():
             answer = json.loads(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
         return answer
 
@@ -202,10 +247,10 @@ class Transport:
             raise failures.from_message(self.where, text)
         return data
 
-    def _broken(self, error: httpx.TransportError) -> ModelUnavailableError:
-        if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+    def _broken(self, error: aiohttp.ClientError) -> ModelUnavailableError:
+        if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             return ModelUnavailableError(f"{self.where} cannot be reached ({_said(error)}): is the server running?")
-        return ModelUnavailableError(f"{self.where} broke the connection ({_said(error)}): look at its log")
+        return BrokenReplyError(f"{self.where} broke the connection ({_said(error)}): look at its log")
 
     def _late(self) -> ModelTimeoutError:
         return ModelTimeoutError(
@@ -220,25 +265,6 @@ class _PassingError(Exception):
         super().__init__(str(cause))
         self.cause = cause
         self.retry_after = retry_after
-
-
-async def _check(response: httpx.Response, where: str) -> None:
-    """Raise what a status other than success stands for."""
-    if response.is_success:
-        return
-    error = failures.from_status(where, response.status_code, await _read(response, MAX_ERROR))
-    if response.status_code in failures.RETRIED and isinstance(error, ModelUnavailableError):
-        raise _PassingError(error, response.headers.get("retry-after"))
-    raise error
-
-
-async def _read(response: httpx.Response, limit: int) -> str:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > limit:
-            raise ModelReplyError(f"the server answered more than {limit >> 10} KiB where an object was expected")
-    return body.decode(errors="replace")
 
 
 def _said(error: Exception) -> str:

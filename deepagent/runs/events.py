@@ -13,13 +13,13 @@ from pydantic import Field, TypeAdapter
 
 from deepagent.actions import Action, Frozen, Observation
 from deepagent.models.base import Generated, Usage
-from deepagent.transcript import Message, Segment
+from deepagent.transcript import Function, Message, Segment
 
 VERSION = 1
 
-Status = Literal["answered", "forced", "limit", "failed", "interrupted"]
-"""How a run ended: with its own answer; with one asked for at a limit; at a limit without one; by a broken model,
-sandbox or disk; by the user."""
+Status = Literal["answered", "forced", "limit", "truncated", "failed", "interrupted"]
+"""How a run ended: with its own answer; with one asked for at a limit; at a limit without one; without one because
+the window could not hold the task any more; by a broken model, sandbox or disk; by the user."""
 
 
 class Started(Frozen):
@@ -49,6 +49,7 @@ class WindowOpened(Frozen):
     number: int
     messages: tuple[Message, ...]
     segments: tuple[Segment, ...]
+    functions: tuple[Function, ...] = ()
 
 
 class Replied(Frozen):

@@ -128,7 +128,8 @@ def test_rendered_observations_hold_no_tag_of_ours_inside(text):
 
 
 def test_only_allowed_actions_are_mentioned():
-    prompt = TagsDialect(Abilities(search=False, call=False, execute=True, fold=False)).instructions()
+    opening = TagsDialect(Abilities(search=False, call=False, execute=True, fold=False)).opening("Add.", (), ())
+    prompt = opening.messages[0].content
     assert "<execute>" in prompt
     assert "tool_search" not in prompt
     assert "fold_thought" not in prompt

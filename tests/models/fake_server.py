@@ -1,4 +1,4 @@
-"""A model server on loopback that speaks as llama.cpp, vLLM or a plain chat API, and fails on demand.
+"""A model server on loopback that speaks as llama.cpp, vLLM, SGLang or a plain chat API, and fails on demand.
 
 Its tokenizer is the alphabet: one token per character, its id the code point; `<|end|>` is the one control token.
 """
@@ -18,6 +18,9 @@ END_ID = 2
 CONTEXT = 4096
 
 Fault = Callable[["Exchange"], Awaitable[None]]
+Flavour = Literal["llama", "vllm", "sglang", "chat"]
+Said = str | dict[str, Any]
+"""A reply: text, or the fields of a chat message with function calls."""
 
 
 class Exchange:
@@ -66,22 +69,28 @@ class FakeServer:
 
     Args:
         flavour: which server to be.
-        reply: what every generation writes.
+        reply: what every generation writes, or a function of the request's body.
         faults: how the first generations fail, in order; later ones succeed.
         end_reported: whether the end token is among the ids.
+        functions: whether a chat API takes tools.
+        incremental: whether SGLang sends only what is new.
     """
 
     def __init__(
         self,
-        flavour: Literal["llama", "vllm", "chat"] = "llama",
-        reply: str = "hello",
+        flavour: Flavour = "llama",
+        reply: Said | Callable[[Any], Said] = "hello",
         faults: list[Fault] | None = None,
         end_reported: bool = True,
+        functions: bool = False,
+        incremental: bool = False,
     ) -> None:
         self.flavour = flavour
         self.reply = reply
         self.faults = list(faults or [])
         self.end_reported = end_reported
+        self.functions = functions
+        self.incremental = incremental
         self.seen: list[Exchange] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -92,7 +101,7 @@ class FakeServer:
 
     @property
     def generations(self) -> list[Exchange]:
-        return [one for one in self.seen if one.path.endswith("completions")]
+        return [one for one in self.seen if one.path.endswith(("completions", "generate")) and not asks(one.body)]
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -125,7 +134,13 @@ class FakeServer:
             writer.close()
 
     async def _route(self, exchange: Exchange) -> None:
-        if exchange.path.endswith("completions"):
+        if exchange.path.endswith("completions") and asks(exchange.body):
+            if self.functions:
+                await exchange.answer(200, {"choices": [{"message": {"content": "h"}, "finish_reason": "length"}]})
+            else:
+                await exchange.answer(400, {"error": {"message": "tools are not supported"}})
+            return
+        if exchange.path.endswith(("completions", "generate")):
             if self.faults:
                 await self.faults.pop(0)(exchange)
             else:
@@ -147,15 +162,20 @@ class FakeServer:
     def events(self, path: str, body: Any) -> Iterator[dict[str, Any]]:
         if path.endswith("chat/completions"):
             return self._chat_events(body)
-        return self._llama_events(body) if self.flavour == "llama" else self._vllm_events(body)
+        return getattr(self, f"_{self.flavour}_events")(body)
 
-    def _cut(self, body: Any) -> tuple[str, str | None, str]:
+    def _said(self, body: Any) -> Said:
+        return self.reply(body) if callable(self.reply) else self.reply
+
+    def _cut(self, said: Said, terms: Any) -> tuple[str, str | None, str]:
         """The text before a stop string, that string, and why the reply ends."""
-        found = [(self.reply.find(word), word) for word in body.get("stop", []) if word in self.reply]
-        at, word = min(found, default=(len(self.reply), None))
-        if at + len(word or "") > body["max_tokens"]:
-            return self.reply[: body["max_tokens"]], None, "length"
-        return self.reply[:at], word, "stop"
+        text = said if isinstance(said, str) else said.get("content") or ""
+        found = [(text.find(word), word) for word in terms.get("stop", []) if word in text]
+        at, word = min(found, default=(len(text), None))
+        limit = terms.get("max_tokens") or terms.get("max_new_tokens") or terms["max_completion_tokens"]
+        if at + len(word or "") > limit:
+            return text[:limit], None, "length"
+        return text[:at], word, "stop"
 
     # llama.cpp -------------------------------------------------------------------------------------------------
 
@@ -175,7 +195,7 @@ class FakeServer:
         return {"content": decode(body["tokens"])}
 
     def _llama_events(self, body: Any) -> Iterator[dict[str, Any]]:
-        text, word, why = self._cut(body)
+        text, word, why = self._cut(self._said(body), body)
         size = len(body["prompt"])
         made = 0
 
@@ -214,19 +234,49 @@ class FakeServer:
         return {"prompt": decode(body["tokens"])}
 
     def _vllm_events(self, body: Any) -> Iterator[dict[str, Any]]:
-        text, word, why = self._cut(body)
+        text, word, why = self._cut(self._said(body), body)
         size = len(body["prompt"])
         made = 0
         all_pieces = [*pieces(text), *([word] if word else [])]
         for piece in all_pieces:
             made += len(piece)
-            logprobs = {"token_logprobs": [-0.5] * len(piece)} if body.get("logprobs") else None
+            logprobs = {"token_logprobs": [-0.5] * len(piece)} if "logprobs" in body else None
             choice = {"text": piece, "token_ids": encode(piece), "logprobs": logprobs, "finish_reason": None}
             yield {"choices": [choice], "usage": usage(size, made)}
         ids = [END_ID] if why == "stop" and not word and self.end_reported else []
-        logprobs = {"token_logprobs": [-0.1] * len(ids)} if body.get("logprobs") else None
-        last = {"text": "", "token_ids": ids, "logprobs": logprobs, "finish_reason": why, "stop_reason": word}
+        logprobs = {"token_logprobs": [-0.1] * len(ids)} if "logprobs" in body else None
+        end = END if ids and not body["skip_special_tokens"] else ""
+        last = {"text": end, "token_ids": ids, "logprobs": logprobs, "finish_reason": why, "stop_reason": word}
         yield {"choices": [last], "usage": usage(size, made + len(ids))}
+
+    # SGLang ----------------------------------------------------------------------------------------------------
+
+    _sglang_v1_models = _vllm_v1_models
+    _sglang_tokenize = _vllm_tokenize
+
+    def _sglang_model_info(self, _: Any) -> Any:
+        return {"model_path": "toy"}
+
+    def _sglang_detokenize(self, body: Any) -> Any:
+        return {"text": decode(body["tokens"])}
+
+    def _sglang_abort_request(self, body: Any) -> Any:
+        return {}
+
+    def _sglang_events(self, body: Any) -> Iterator[dict[str, Any]]:
+        terms = body["sampling_params"]
+        text, word, why = self._cut(self._said(body), terms)
+        ended = why == "stop" and not word and self.end_reported
+        whole = text + (word or "") + (END if ended else "")
+        ids = encode(whole, special=True)
+        size, sent = len(body["input_ids"]), 0
+        while sent < len(ids):
+            start, sent = (sent if self.incremental else 0), min(sent + 4, len(ids))
+            reason = {"type": why, "matched": word or END_ID} if sent == len(ids) else None
+            meta = {"prompt_tokens": size, "cached_tokens": size - 1, "completion_tokens": sent, "finish_reason": reason}
+            if body["return_logprob"]:
+                meta["output_token_logprobs"] = [[-0.5, one, None] for one in ids[start:sent]]
+            yield {"text": decode(ids[start:sent]), "output_ids": ids[start:sent], "meta_info": meta}
 
     # chat ------------------------------------------------------------------------------------------------------
 
@@ -234,12 +284,32 @@ class FakeServer:
         return {"data": [{"id": "toy", "context_length": CONTEXT}, {"id": "other"}]}
 
     def _chat_events(self, body: Any) -> Iterator[dict[str, Any]]:
-        text, word, why = self._cut(body)
+        said = self._said(body)
+        text, word, why = self._cut(said, body)
         yield {"choices": [{"delta": {"role": "assistant", "content": None}, "finish_reason": None}]}
+        if isinstance(said, dict):
+            for piece in pieces(said.get("reasoning", "")):
+                yield {"choices": [{"delta": {"reasoning": piece}, "finish_reason": None}]}
+            for index, call in enumerate(said.get("tool_calls", [])):
+                yield from call_events(index, call)
+            why = said.get("finish_reason", "tool_calls" if said.get("tool_calls") else why)
         for piece in pieces(text):
             yield {"choices": [{"delta": {"content": piece}, "finish_reason": None}]}
         yield {"choices": [{"delta": {}, "finish_reason": why, "stop_reason": word}]}
         yield {"choices": [], "usage": usage(7, len(text))}
+
+
+def asks(body: Any) -> bool:
+    """Whether a request only asks if tools are taken."""
+    return bool(isinstance(body, dict) and body.get("tools") and body.get("max_tokens") == 1)
+
+
+def call_events(index: int, call: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """A function call as servers stream it: id and name at once, the arguments in pieces."""
+    head = {"index": index, "id": call.get("id"), "type": "function", "function": {"name": call["name"]}}
+    parts = [head, *({"index": index, "function": {"arguments": part}} for part in pieces(call["arguments"]))]
+    for part in parts:
+        yield {"choices": [{"delta": {"tool_calls": [part]}, "finish_reason": None}]}
 
 
 def template(messages: list[dict[str, str]]) -> str:

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from deepagent.errors import (
+    BrokenReplyError,
     ContextOverflowError,
     ModelError,
     ModelReplyError,
@@ -18,7 +19,7 @@ from tests.models.fake_server import Exchange, FakeServer
 
 pytestmark = pytest.mark.usefixtures("quick")
 
-FLAVOURS = pytest.mark.parametrize("flavour", ["llama", "vllm", "chat"])
+FLAVOURS = pytest.mark.parametrize("flavour", ["llama", "vllm", "sglang", "chat"])
 MESSAGES = [Message(role="user", content="Go.")]
 
 
@@ -52,7 +53,8 @@ def piece(text: object, finish: str | None = None) -> dict:
     """An event that every flavour reads as the same text."""
     ids = [ord(letter) for letter in text] if isinstance(text, str) else []
     choice = {"text": text, "delta": {"content": text}, "token_ids": ids, "finish_reason": finish}
-    return {"choices": [choice], "__verbose": {"tokens": ids}}
+    meta = {"id": "1", "finish_reason": {"type": finish, "matched": "x"} if finish else None}
+    return {"choices": [choice], "__verbose": {"tokens": ids}, "text": text, "output_ids": ids, "meta_info": meta}
 
 
 async def reset(exchange: Exchange) -> None:
@@ -137,13 +139,28 @@ async def test_a_refusal_is_not_repeated(code, words):
 
 @FLAVOURS
 @pytest.mark.parametrize("fault", [reset_midway, half_an_event])
-async def test_a_reply_that_breaks_off_is_an_error_and_never_repeated(flavour, fault):
-    """`watch` has seen the first part: a second beginning would be taken for its continuation."""
-    seen: list[str] = []
-    async with FakeServer(flavour, faults=[fault]) as server:
-        with pytest.raises(ModelUnavailableError):
-            await ask(server, watch=lambda delta: seen.append(delta) is not None)
-    assert (seen, len(server.generations)) == (["hel"], 1)
+async def test_a_reply_that_breaks_off_is_asked_for_again_and_heard_anew(flavour, fault):
+    """A second beginning must not be taken for the first one's continuation."""
+    heard: list[list[str]] = []
+
+    def listen():
+        heard.append([])
+        return lambda delta: heard[-1].append(delta) is not None
+
+    async with FakeServer(flavour, "hello", faults=[fault]) as server:
+        generated = await ask(server, listen=listen)
+    assert generated.segment.text == "hello"
+    assert ["".join(one) for one in heard] == ["hel", "hello"]
+    assert len(server.generations) == 2
+
+
+@FLAVOURS
+@pytest.mark.parametrize("fault", [reset_midway, half_an_event])
+async def test_a_server_that_keeps_breaking_off_is_an_error(flavour, fault):
+    async with FakeServer(flavour, faults=[fault] * 10) as server:
+        with pytest.raises(BrokenReplyError):
+            await ask(server)
+    assert len(server.generations) == 3
 
 
 @FLAVOURS
@@ -194,7 +211,8 @@ async def test_missing_usage_is_estimated_and_says_so(flavour):
 @FLAVOURS
 async def test_usage_in_every_event_counts_once(flavour):
     def counted(event: dict, completion: int) -> dict:
-        return event | {"usage": {"prompt_tokens": 7, "completion_tokens": completion}}
+        meta = event["meta_info"] | {"prompt_tokens": 7, "completion_tokens": completion}
+        return event | {"usage": {"prompt_tokens": 7, "completion_tokens": completion}, "meta_info": meta}
 
     events = [counted(piece("he"), 2), counted(piece("llo", "length"), 5)]
     async with FakeServer(flavour, faults=[stream(*events)]) as server:
@@ -214,6 +232,7 @@ async def test_half_characters_in_a_reply_are_joined_or_replaced(flavour):
     for event in halves:
         event["choices"][0].pop("token_ids")
         event["__verbose"] = {"tokens": []}
+        event["output_ids"] = []
     async with FakeServer(flavour, faults=[stream(*halves)]) as server:
         assert (await ask(server)).segment.text == "a\N{LLAMA}b\ufffdc"
 
@@ -232,8 +251,9 @@ async def test_half_a_character_in_an_error_or_a_whole_answer_is_replaced():
 @FLAVOURS
 async def test_a_reply_in_one_piece_is_read_too(flavour):
     async def whole(exchange: Exchange) -> None:
-        choice = piece("hello", "length")["choices"][0]
-        await exchange.answer(200, {"choices": [choice | {"delta": None, "message": choice["delta"]}]})
+        event = piece("hello", "length")
+        choice = event["choices"][0]
+        await exchange.answer(200, event | {"choices": [choice | {"delta": None, "message": choice["delta"]}]})
 
     async with FakeServer(flavour, faults=[whole]) as server:
         assert (await ask(server)).segment.text == "hello"
@@ -273,9 +293,12 @@ async def test_an_overflow_is_named_wherever_it_is_reported(flavour):
 
 
 @FLAVOURS
-async def test_an_error_inside_the_stream_is_an_error(flavour):
-    async with FakeServer(flavour, faults=[stream(piece("hel"), {"error": {"message": "out of memory"}})]) as server:
-        with pytest.raises(ModelUnavailableError, match="out of memory"):
+async def test_an_error_inside_the_stream_is_tried_again_and_told_when_it_lasts(flavour):
+    fault = stream(piece("hel"), {"error": {"message": "out of memory"}})
+    async with FakeServer(flavour, "hello", faults=[fault]) as server:
+        assert (await ask(server)).segment.text == "hello"
+    async with FakeServer(flavour, faults=[fault] * 10) as server:
+        with pytest.raises(BrokenReplyError, match="out of memory"):
             await ask(server)
 
 

@@ -21,7 +21,7 @@ def written(pieces: list[str]) -> tuple[str, str]:
         shown.append(piece)
         return False
 
-    reply = Reply(watch)
+    reply = Reply(lambda event, reply: None, watch)
     for piece in pieces:
         reply.write(piece)
     return reply.text, "".join(shown)

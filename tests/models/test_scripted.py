@@ -41,7 +41,7 @@ async def test_watch_sees_the_reply_as_it_grows_and_may_end_it():
         return len(seen) == 2
 
     model = ScriptedModel(["abcdefghijkl"])
-    generated = await model.generate(await open_window(model), GREEDY, watch=watch)
+    generated = await model.generate(await open_window(model), GREEDY, listen=lambda: watch)
     assert (generated.segment.text, generated.finish, seen) == ("abcdefgh", "watch", ["abcd", "efgh"])
 
 
@@ -95,4 +95,4 @@ def watching(_: str) -> bool:
 async def test_watch_on_the_last_piece_changes_nothing():
     watch: Watch = watching
     model = ScriptedModel(["abc"])
-    assert (await model.generate(await open_window(model), GREEDY, watch=watch)).finish == "stop"
+    assert (await model.generate(await open_window(model), GREEDY, listen=lambda: watch)).finish == "stop"

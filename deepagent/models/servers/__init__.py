@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from deepagent.errors import ConfigError
+from deepagent.errors import ConfigError, ModelReplyError
+from deepagent.models.failures import StatusError
 from deepagent.models.servers.base import Server
 from deepagent.models.servers.chat import ChatServer
 from deepagent.models.servers.llama import LlamaServer
+from deepagent.models.servers.sglang import SglangServer
 from deepagent.models.servers.vllm import VllmServer
 from deepagent.models.transport import JsonObject, Transport
 
@@ -40,11 +42,25 @@ async def detect(transport: Transport, model: str | None, api: Api, context: int
         hello = {"model": name, "messages": [{"role": "user", "content": "hello"}], "add_generation_prompt": True}
         tokenized = await transport.probe("tokenize", hello) or {}
         if isinstance(tokenized.get("tokens"), list):
-            size = context or _size(tokenized.get("max_model_len")) or _unknown_size(transport.where)
-            return VllmServer(transport, name, size)
+            told = _listed_size(listed, name) or _size(tokenized.get("max_model_len"))
+            size = context or told or _unknown_size(transport.where)
+            if await transport.probe("model_info") is not None:
+                return SglangServer(transport, name, size)
+            return VllmServer(transport, name, size, abort_path=await _abort_path(transport))
         if api == "completions":
             raise ConfigError(f"{transport.where} offers no chat template for completions: set api to chat or auto")
     return ChatServer(name, context or _listed_size(listed, name) or _unknown_size(transport.where))
+
+
+async def _abort_path(transport: Transport) -> str | None:
+    """Where a vLLM server ends requests by their ids. An empty list could end those of all clients."""
+    for path in ("inference/v1/abort_requests", "abort_requests"):
+        try:
+            await transport.read("POST", path, {"request_ids": ["nobody"]})
+        except (StatusError, ModelReplyError):
+            continue
+        return path
+    return None
 
 
 def _only_model(listed: JsonObject, where: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
+from deepagent.errors import ModelError
+from deepagent.grammar import Grammar
 from deepagent.models.base import Sampling
 from deepagent.models.reply import Reply
 from deepagent.models.transport import JsonObject
-from deepagent.transcript import Message, Segment, Window
+from deepagent.transcript import Function, Message, Segment, Window
 
 CONTROL = re.compile(
     r"<[|｜][^<>\s]{1,64}[|｜]>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_(?:turn|image)>|\[/?INST\]"
@@ -18,22 +21,49 @@ CONTROL = re.compile(
 """Text that tokenizers of chat models may read as control tokens."""
 _STARTS = re.compile(f"(?={CONTROL.pattern})")
 """Where one begins, also inside another."""
+_LAST = re.compile(f"(?:{CONTROL.pattern})$")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked of one reply.
+
+    Attributes:
+        sampling: how tokens are drawn.
+        limit: tokens that it may have.
+        stop: strings that end it.
+        grammar: what it is held to inside actions, where the server can.
+        calls: whether it may call functions.
+    """
+
+    sampling: Sampling
+    limit: int
+    stop: tuple[str, ...] = ()
+    grammar: Grammar | None = None
+    calls: bool = True
 
 
 class Server(Protocol):
     """One kind of server: how to ask it, and how to read what it answers.
 
     Attributes:
+        kind: what it is, for people.
         model: name of the model as the server knows it.
         context: its window in tokens.
         path: where replies are generated.
     """
 
+    kind: str
     model: str
     context: int
     path: str
 
-    async def prompt(self, messages: Sequence[Message]) -> Segment:
+    @property
+    def abort_path(self) -> str | None:
+        """Where a request is ended by its id, beside closing the connection; None where nowhere."""
+        ...
+
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """See `Model.prompt`."""
         ...
 
@@ -45,8 +75,16 @@ class Server(Protocol):
         """Text of the template itself as a segment: its control tokens are meant."""
         ...
 
-    def request(self, window: Window, sampling: Sampling, stop: Sequence[str], limit: int) -> JsonObject:
-        """The body that asks for the window's continuation in at most `limit` tokens."""
+    def request(self, window: Window, terms: Terms, id: str) -> JsonObject:
+        """The body that asks for the window's continuation; `id` names the request."""
+        ...
+
+    def abort(self, id: str) -> JsonObject:
+        """The body that ends the request of this name at `abort_path`."""
+        ...
+
+    def adapt(self, error: ModelError, body: JsonObject) -> bool:
+        """Learn from a request that failed. True: the next body leaves out what it failed for."""
         ...
 
     def read(self, event: JsonObject, reply: Reply) -> None:
@@ -75,3 +113,30 @@ def split_control(text: str) -> list[str]:
     """Cut a text inside everything that may be read as a control token, so that no piece holds a whole one."""
     cuts = [0, *(match.start() + 1 for match in _STARTS.finditer(text)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts) if start < end]
+
+
+def without_end_token(text: object) -> object:
+    """A reply's last piece without the end token that servers show when they are asked for control tokens."""
+    return _LAST.sub("", text) if isinstance(text, str) else text
+
+
+async def settle_tokens(reply: Reply, detokenize: Callable[[Sequence[int]], Awaitable[str]]) -> Segment:
+    """The segment of a reply whose server reports token ids: text and ids say the same, and the ids are the truth.
+
+    The last token may reach beyond the stop string. The end token is or is not among the ids, depending on the
+    server's version; it is no part of the stream.
+    """
+    ids, text = tuple(reply.ids), reply.text
+    if not ids:
+        return Segment(kind="generated", text=text)
+    logprobs = tuple(reply.logprobs) if len(reply.logprobs) == len(ids) else None
+    read_back = text if reply.finish == "length" else await detokenize(ids)
+    if reply.eos and read_back != text and read_back.startswith(text):
+        ids, logprobs, read_back = ids[:-1], logprobs[:-1] if logprobs else None, text
+    text = read_back if read_back.startswith(text) else text
+    return Segment(kind="generated", text=text, token_ids=ids, logprobs=logprobs)
+
+
+def function_list(functions: Sequence[Function]) -> list[JsonObject]:
+    """Functions as the OpenAI API and chat templates know them."""
+    return [{"type": "function", "function": function.model_dump()} for function in functions]

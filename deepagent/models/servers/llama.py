@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from deepagent.errors import ModelReplyError
-from deepagent.models.base import Sampling, Usage
+from deepagent.errors import ModelError, ModelReplyError
 from deepagent.models.reply import Reply, first_choice
-from deepagent.models.servers.base import token_prompt
+from deepagent.models.servers.base import Terms, function_list, token_prompt
 from deepagent.models.transport import JsonObject, Transport
-from deepagent.transcript import Message, Segment, Window
+from deepagent.transcript import Function, Message, Segment, Window
 
 
 class LlamaServer:
@@ -22,16 +21,20 @@ class LlamaServer:
         context: window in tokens.
     """
 
+    kind = "llama.cpp"
     path = "v1/completions"
+    abort_path = None
 
     def __init__(self, transport: Transport, model: str, context: int) -> None:
         self._transport = transport
         self.model = model
         self.context = context
 
-    async def prompt(self, messages: Sequence[Message]) -> Segment:
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """Apply the server's template."""
-        body = {"messages": [message.model_dump() for message in messages]}
+        body: JsonObject = {"messages": [{"role": message.role, "content": message.content} for message in messages]}
+        if functions:
+            body["tools"] = function_list(functions)
         text = _field(await self._transport.post("apply-template", body), "prompt", str)
         return Segment(kind="prompt", text=text, token_ids=await self._tokenize(text, special=True))
 
@@ -43,18 +46,19 @@ class LlamaServer:
         """Tokenise with control tokens as what they are."""
         return Segment(kind="observation", text=text, token_ids=await self._tokenize(text, special=True))
 
-    def request(self, window: Window, sampling: Sampling, stop: Sequence[str], limit: int) -> JsonObject:
+    def request(self, window: Window, terms: Terms, id: str) -> JsonObject:
         """The body of a completion; sampling steps that we do not name are set to do nothing."""
+        sampling = terms.sampling
         body: JsonObject = {
             "model": self.model,
             "prompt": token_prompt(window),
-            "max_tokens": limit,
+            "max_tokens": terms.limit,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
             "min_p": 0.0,
             "repeat_penalty": 1.0,
-            "stop": list(stop),
+            "stop": list(terms.stop),
             "cache_prompt": True,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -67,6 +71,14 @@ class LlamaServer:
         if sampling.logprobs:
             body["logprobs"] = 1
         return body
+
+    def abort(self, id: str) -> JsonObject:
+        """Nothing: closing the connection is all there is."""
+        return {}
+
+    def adapt(self, error: ModelError, body: JsonObject) -> bool:
+        """Nothing that is asked of it is optional."""
+        return False
 
     def read(self, event: JsonObject, reply: Reply) -> None:
         """Text and ids come with every event, the stop string in the last one's `__verbose` alone."""
@@ -116,10 +128,9 @@ def _report_timings(timings: object, reply: Reply) -> None:
     """Counts so far: what a reply has cost that is cut before its usage arrives."""
     if not isinstance(timings, dict):
         return
-    cached, computed, made = (timings.get(key) for key in ("cache_n", "prompt_n", "predicted_n"))
-    if isinstance(cached, int) and isinstance(computed, int) and isinstance(made, int):
-        reply.usage = Usage(prompt_tokens=cached + computed, cached_tokens=cached, completion_tokens=made)
-        reply.counted = made
+    cached, computed = timings.get("cache_n"), timings.get("prompt_n")
+    if isinstance(cached, int) and isinstance(computed, int):
+        reply.count(cached + computed, cached, timings.get("predicted_n"))
 
 
 def _field(answer: JsonObject, name: str, kind: type) -> Any:

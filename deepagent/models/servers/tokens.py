@@ -1,0 +1,82 @@
+"""What vLLM and SGLang have in common: `/tokenize`, `/detokenize`, and grammars that may be too much for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deepagent.errors import BrokenReplyError, ModelError, ModelReplyError
+from deepagent.models.failures import StatusError
+from deepagent.models.reply import Reply
+from deepagent.models.servers.base import Terms, function_list, settle_tokens, split_control
+from deepagent.models.transport import JsonObject, Transport
+from deepagent.transcript import Function, Message, Segment
+
+
+class TokenServer:
+    """A server that is given token ids and reports them.
+
+    Args:
+        transport: to the server's root.
+        model: name of the model.
+        context: window in tokens.
+    """
+
+    def __init__(self, transport: Transport, model: str, context: int) -> None:
+        self._transport = transport
+        self.model = model
+        self.context = context
+        self._refused: set[str] = set()  # grammars that it could not compile
+
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
+        """Apply the server's template."""
+        asked: JsonObject = {
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "add_generation_prompt": True,
+        }
+        if functions:
+            asked["tools"] = function_list(functions)
+        ids = await self._tokenize(asked)
+        return Segment(kind="prompt", text=await self.detokenize(ids), token_ids=ids)
+
+    async def observation(self, text: str) -> Segment:
+        """Tokenise, cutting what looks like a control token: these servers cannot be told to take it as text."""
+        ids: tuple[int, ...] = ()
+        for piece in split_control(text):
+            ids += await self._tokenize({"prompt": piece, "add_special_tokens": False})
+        return Segment(kind="observation", text=text, token_ids=ids)
+
+    async def marks(self, text: str) -> Segment:
+        """Tokenise with control tokens as what they are."""
+        ids = await self._tokenize({"prompt": text, "add_special_tokens": False})
+        return Segment(kind="observation", text=text, token_ids=ids)
+
+    async def settle(self, reply: Reply) -> Segment:
+        """Make text and ids say the same."""
+        return await settle_tokens(reply, self.detokenize)
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """The text of token ids, control tokens included."""
+        asked = {"model": self.model, "tokens": list(ids), "skip_special_tokens": False}
+        answer = await self._transport.post("detokenize", asked)
+        text = answer.get("prompt", answer.get("text"))
+        if not isinstance(text, str):
+            raise ModelReplyError(f"{self._transport.where} detokenizes to no text: is it a vLLM or SGLang server?")
+        return text
+
+    async def _tokenize(self, asked: JsonObject) -> tuple[int, ...]:
+        tokens = (await self._transport.post("tokenize", {"model": self.model} | asked)).get("tokens")
+        if not isinstance(tokens, list):
+            raise ModelReplyError(f"{self._transport.where} tokenizes to no tokens: is it a vLLM or SGLang server?")
+        return tuple(tokens)
+
+    def _structural_tag(self, terms: Terms) -> str | None:
+        """The grammar that is asked for, unless it was refused before."""
+        held = terms.grammar.structural_tag if terms.grammar is not None else None
+        return None if held in self._refused else held
+
+    def _without(self, held: str | None, error: ModelError) -> bool:
+        """A grammar may be too much for a server: it refuses, fails, or breaks off in the middle of the reply."""
+        if held is None or not isinstance(error, (StatusError, BrokenReplyError)):
+            return False
+        self._refused.add(held)
+        return True

@@ -1,0 +1,204 @@
+"""The windows of a run: how they open, when history is folded, and what the next one holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from deepagent.budget import Budget
+from deepagent.catalogue import Catalogue
+from deepagent.config import AgentConfig
+from deepagent.dialects import Abilities, Dialect
+from deepagent.errors import FoldError, TaskError
+from deepagent.memory.folder import Folding, MemoryFolder, from_log
+from deepagent.memory.recall import RECALL
+from deepagent.memory.render import render_memory
+from deepagent.memory.schema import Memory
+from deepagent.models.base import Model, Usage
+from deepagent.performer import Performer
+from deepagent.runs.events import FoldBegan, Folded, WindowOpened
+from deepagent.runs.steps import steps
+from deepagent.runs.store import RunLog
+from deepagent.transcript import BYTES_PER_TOKEN, Segment, Transcript, Window, clipped
+
+MIN_REPLY = 64
+"""Tokens that must be left for a reply; below, the window counts as full."""
+ROOM_TO_ANSWER = 300
+"""Tokens that the demand for an answer and the answer need."""
+_CARDS_AFTER_FOLD = 6
+
+
+class Windows:
+    """Opens a run's windows, and replaces one by memory and the next.
+
+    Args:
+        task: what to do.
+        model: the main model, entered.
+        folder: makes memory; None when folding is off.
+        dialect: how actions are spelled.
+        abilities: the actions that the run allows.
+        catalogue: the tools that can be found.
+        performer: knows which tools are within reach.
+        config: the agent's settings.
+        budget: of the run.
+        log: of the run.
+        spend: told what a fold has cost.
+
+    Attributes:
+        begun: what the next reply has been made to begin with; it is the end of the open window.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        model: Model,
+        folder: MemoryFolder | None,
+        dialect: Dialect,
+        abilities: Abilities,
+        catalogue: Catalogue,
+        performer: Performer,
+        config: AgentConfig,
+        budget: Budget,
+        log: RunLog,
+        spend: Callable[[Usage], None],
+    ) -> None:
+        self._task = task
+        self._model = model
+        self._folder = folder
+        self._dialect = dialect
+        self._abilities = abilities
+        self._catalogue = catalogue
+        self._performer = performer
+        self._config = config
+        self._budget = budget
+        self._log = log
+        self._spend = spend
+        self._transcript = Transcript()
+        self._memory: Memory | None = None
+        self._folded_steps = 0
+        self._unfoldable = 0  # tokens below which folding is not tried again
+        self.begun = ""
+
+    @property
+    def open(self) -> Window:
+        """The window that the model sees now."""
+        return self._transcript.window
+
+    async def open_first(self) -> None:
+        """Open the first window: system prompt, tools unless they are searched for, and task.
+
+        Raises:
+            TaskError: the task is larger than the window.
+            ToolDefinitionError: a tool cannot be offered under its name.
+        """
+        shown = [] if self._abilities.search else self._catalogue.tools
+        await self._performer.grant(shown)
+        opening = self._dialect.opening(self._task, [tool.spec for tool in shown], [self._performer.recall.spec])
+        prompt = await self._model.prompt(opening.messages, opening.functions)
+        room = self._model.context - prompt.tokens
+        if room < self._model.context // 4:
+            raise TaskError(
+                f"task and instructions take {prompt.tokens} of the model's {self._model.context} tokens; "
+                "shorten the task, or use a model with a larger window"
+            )
+        self._open(Window(opening.messages, (prompt,), opening.functions))
+
+    def _open(self, window: Window, *before: Folded) -> None:
+        number = len(self._transcript.windows) + 1
+        self._log.append(
+            *before,
+            WindowOpened(number=number, messages=window.messages, segments=window.segments, functions=window.functions),
+        )
+        self._transcript.windows.append(window)
+
+    async def make_room(self) -> None:
+        """Fold when the window is nearly full.
+
+        Raises:
+            FoldError: it is full, and cannot be folded.
+        """
+        tokens = self.open.tokens
+        full = tokens + MIN_REPLY > self._model.context
+        if self._config.fold is None:
+            if tokens + ROOM_TO_ANSWER > self._model.context:
+                raise FoldError("the window is full and folding is off")
+        elif full or tokens > max(self._model.context * self._config.fold.at, self._unfoldable):
+            try:
+                await self.fold("window")
+            except FoldError:
+                if full:
+                    raise
+                self._unfoldable = self._model.context  # what is left of the window can still be used
+
+    async def fold(self, reason: str) -> None:
+        """Replace the window by memory; nothing changes until the new one is small enough, and logged.
+
+        Raises:
+            FoldError: folding is off or used up, or would not make the history smaller.
+        """
+        folder, config = self._folder, self._config.fold
+        if folder is None or config is None:
+            raise FoldError("folding is off")
+        if not self._budget.may_fold:
+            raise FoldError(f"the limit of {self._config.limits.folds} folds is reached")
+        began, before = time.monotonic(), self.open.tokens
+        prompt = self._transcript.windows[0].segments[0]
+        if prompt.tokens > before * config.shrink:
+            raise FoldError("the history is still short")
+        self._log.append(FoldBegan(reason=reason, tokens=before))
+        done = steps(self._log.events)
+        folding = await folder.fold(self._task, done, self._folded_steps, self._memory)
+        self._spend(folding.usage)
+        await self._change(reason, folding, len(done), int(before * config.shrink), began)
+
+    async def make_room_to_answer(self) -> None:
+        """Where the window is too full even for an answer, go on in one whose memory the log alone makes.
+
+        Raises:
+            FoldError: not even that fits.
+        """
+        room = self._model.context - ROOM_TO_ANSWER
+        if self.open.tokens > room and self._config.fold is not None:
+            done = steps(self._log.events)
+            folding = Folding(from_log(self._task, done, self._memory), Usage(), ())
+            await self._change("limit", folding, len(done), room, time.monotonic())
+
+    async def _change(self, reason: str, folding: Folding, covered: int, most: int, began: float) -> None:
+        """Open a window of at most `most` tokens with the memory; `covered` steps are in it."""
+        first = self._transcript.windows[0]  # every window opens alike, so that its beginning stays cached
+        prompt = first.segments[0]
+        segment = await self._memory_segment(folding.memory, most - prompt.tokens)
+        self._budget.folds += 1
+        folded = Folded(
+            number=self._budget.folds,
+            reason=reason,
+            memory=folding.memory.model_dump(mode="json"),
+            before=self.open.tokens,
+            after=prompt.tokens + segment.tokens,
+            usage=folding.usage,
+            seconds=time.monotonic() - began,
+            problems=folding.problems,
+        )
+        self._open(Window(first.messages, (prompt, segment), first.functions), folded)
+        self._memory, self._folded_steps = folding.memory, covered
+        self.begun, self._unfoldable = "", 0
+        self._performer.forget_window()
+
+    async def _memory_segment(self, memory: Memory, room: int) -> Segment:
+        """Memory and the tools at hand as the text that the new window goes on from, within `room` tokens."""
+        tokens = min(room, int(self._model.context * (self._config.fold.memory if self._config.fold else 1)))
+        used = [record.tool_name for record in memory.tool.tools_used]
+        granted = self._performer.granted
+        names = dict.fromkeys([*used[-_CARDS_AFTER_FOLD:], *self._performer.found])
+        at_hand = [granted[name] for name in names if name in granted and name != RECALL]
+        cards = "\n".join(tool.spec.card for tool in at_hand if self._abilities.search)
+        for share in (1.0, 0.7, 0.45, 0.25):
+            limit = int(tokens * BYTES_PER_TOKEN * share)
+            shown = clipped(cards, limit // 2)
+            head = f"Tools found so far:\n{shown}\n" if shown else ""
+            text = f"Work done so far:\n{render_memory(memory, limit - len(head))}\n{head}Go on from here."
+            segment = await self._model.observation(self._dialect.memory(text))
+            if segment.tokens <= tokens:
+                return segment
+        raise FoldError("the memory does not fit the window")
