@@ -22,7 +22,7 @@ from deepagent.runs.events import (
     WindowOpened,
 )
 from deepagent.runs.store import RunStore
-from deepagent.transcript import Segment, Window
+from deepagent.transcript import FunctionCall, Message, Segment, Window
 
 HASHED = AgentConfig(encoder="hash")
 
@@ -44,20 +44,35 @@ def answer(text: str) -> str:
     return f"Done.\n<answer>{text}</answer>"
 
 
+def calling(*calls: tuple[str, dict[str, Any] | str], content: str = "", reasoning: str = "") -> Message:
+    """A reply that calls functions; arguments that are text stand as they are."""
+    import json
+
+    made = [
+        FunctionCall(id=f"c{number}", name=name, arguments=args if isinstance(args, str) else json.dumps(args))
+        for number, (name, args) in enumerate(calls)
+    ]
+    return Message(role="assistant", content=content, reasoning=reasoning, calls=tuple(made))
+
+
 class WatchedModel(ScriptedModel):
-    """A scripted model that remembers the tokens it was sent."""
+    """A scripted model that remembers the tokens and windows it was sent, and the grammars it was held to."""
 
     sent: list[list[int] | None]
+    windows: list[Window]
+    grammars: list[Any]
 
     async def generate(self, window: Window, *args: Any, **options: Any) -> Generated:
         self.sent = [*getattr(self, "sent", []), window.token_ids]
+        self.windows = [*getattr(self, "windows", []), window.extended([])]
+        self.grammars = [*getattr(self, "grammars", []), options.get("grammar")]
         return await super().generate(window, *args, **options)
 
 
 class Recording:
     """A scripted run and what its log says."""
 
-    def __init__(self, run: Run | None, events: list[Event], model: ScriptedModel) -> None:
+    def __init__(self, run: Run | None, events: list[Event], model: WatchedModel) -> None:
         self.run = run
         self.events = events
         self.model = model
@@ -73,7 +88,7 @@ class Recording:
 
 
 async def record(
-    replies: Sequence[str] | Callable[[Window], str],
+    replies: Sequence[str | Message] | Callable[[Window], str | Message],
     folder: Path,
     *,
     tools: Iterable[Any] = (),
@@ -81,9 +96,10 @@ async def record(
     config: AgentConfig = HASHED,
     context: int = 8192,
     chat_replies: Any = (),
+    functions: bool = False,
 ) -> Recording:
     """Run a script, check the promises on its log, and return both."""
-    model = WatchedModel(replies, context=context, chat_replies=chat_replies)
+    model = WatchedModel(replies, context=context, chat_replies=chat_replies, functions=functions)
     with RunStore(folder / "runs.sqlite") as store:
         run = await Agent(model, tools, config=config, store=store).run(task)
         events = [recorded.event for recorded in store.events(run.id)]

@@ -25,8 +25,8 @@ from deepagent.transcript import Function, FunctionCall, Message
 _DESCRIPTION_CHARS = 1000
 _TAGGED = re.compile(r"<(?:tool_search|tool_call|execute|answer)>|<fold_thought>|\\boxed\{")
 _ROLE = """\
-You solve the task step by step. Act by calling functions, and go on from what they return. Never guess a value that \
-can be looked up. When you have seen the answer in a result, reply with it and call nothing: only the value asked for."""
+You solve the task step by step. Act by calling functions, and go on from what they return. Never guess a value that
+can be looked up. When you have seen the answer in a result, reply with it alone, and call nothing."""
 
 
 def _function(name: str, description: str, **fields: str) -> Function:

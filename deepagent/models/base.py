@@ -9,6 +9,7 @@ from typing import Literal, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepagent.actions import Frozen
+from deepagent.errors import ContextOverflowError
 from deepagent.grammar import Grammar
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
@@ -80,6 +81,22 @@ class Generated(Frozen):
     finish: Literal["stop", "length", "watch"]
     usage: Usage
     seconds: float
+
+
+MINIMUM_REPLY = 16
+"""Tokens; with less room than that no reply is worth asking for."""
+
+
+def room_for_reply(context: int, asked: int, sampling: Sampling) -> int:
+    """Tokens that the reply to a prompt of `asked` tokens may have in a window of `context` tokens.
+
+    Raises:
+        ContextOverflowError: there is no room for a reply.
+    """
+    room = context - asked
+    if room < MINIMUM_REPLY:
+        raise ContextOverflowError(f"the prompt takes {asked} of {context} tokens and leaves no room: fold first")
+    return min(sampling.max_tokens, room)
 
 
 class Model(Protocol):

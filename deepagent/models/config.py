@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,7 +14,7 @@ from deepagent.models.weights import Weights
 class KindConfig(BaseModel):
     """The part that says how to read the rest."""
 
-    kind: Literal["http", "embedded"]
+    kind: Literal["http", "embedded", "vllm"]
 
 
 class HttpConfig(BaseModel):
@@ -57,3 +57,24 @@ class EmbeddedConfig(BaseModel):
     """What the model observes is a turn of its own; false for a reasoning model."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; all but one by default."""
+
+
+class VllmConfig(BaseModel):
+    """A model on vLLM's engine inside this process."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["vllm"]
+    model: str
+    """Folder of the weights, or their name at the model hub."""
+    context: int | None = Field(None, ge=256)
+    """Window in tokens; left out, the model's own."""
+    turns: bool = False
+    """What the model observes is a turn of its own: better for small instruct models."""
+    timeout: float = Field(1800.0, gt=0)
+    """Longest time of one reply in seconds."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of vLLM's engine, such as `tensor_parallel_size`."""
+
+
+ModelConfig = HttpConfig | EmbeddedConfig | VllmConfig

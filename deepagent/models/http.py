@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from deepagent.errors import ContextOverflowError, ModelError, ModelReplyError, ModelTimeoutError, UsageError
+from deepagent.errors import ModelError, ModelReplyError, ModelTimeoutError, UsageError
 from deepagent.grammar import Grammar
 from deepagent.models import servers
-from deepagent.models.base import Generated, Listen, Sampling, Usage
+from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_reply
 from deepagent.models.failures import RefusedError
 from deepagent.models.reply import Reply
 from deepagent.models.servers import Api, ChatServer, Server
@@ -24,8 +24,6 @@ from deepagent.models.turns import Turns
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
 
-MINIMUM_REPLY = 16
-"""Tokens; with less room than that no reply is worth asking for."""
 _ABORT_SECONDS = 5.0
 _NOTHING = Function(name="nothing", description="Does nothing.", parameters={"type": "object", "properties": {}})
 
@@ -168,7 +166,8 @@ class HttpModel:
             ModelReplyError: what it sent is no reply.
         """
         server = self._opened
-        terms = Terms(sampling, self._room(window.tokens, sampling), tuple(stop), grammar, calls)
+        limit = room_for_reply(self.context, window.tokens, sampling)
+        terms = Terms(sampling, limit, tuple(stop), grammar, calls)
         generated = await self._ask(server, lambda id: server.request(window, terms, id), window.tokens, listen)
         if window.functions:
             return generated
@@ -181,7 +180,7 @@ class HttpModel:
         server = self._chat
         messages = [message.model_copy(update={"content": neutralise(message.content)}) for message in messages]
         asked = (await self._opened.prompt(messages)).tokens
-        limit = self._room(asked, sampling)
+        limit = room_for_reply(self.context, asked, sampling)
         held = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
 
         def body(id: str, schema: bool) -> JsonObject:
@@ -256,15 +255,6 @@ class HttpModel:
         task = asyncio.create_task(send(server.abort_path))
         self._aborts.add(task)
         task.add_done_callback(self._aborts.discard)
-
-    def _room(self, asked: int, sampling: Sampling) -> int:
-        """Tokens that the reply may have."""
-        room = self.context - asked
-        if room < MINIMUM_REPLY:
-            raise ContextOverflowError(
-                f"the prompt takes {asked} of {self.context} tokens and leaves no room: fold first"
-            )
-        return min(sampling.max_tokens, room)
 
     @property
     def _chat(self) -> ChatServer:

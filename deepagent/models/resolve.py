@@ -8,9 +8,10 @@ from pathlib import Path
 from deepagent import settings
 from deepagent.errors import ConfigError, UsageError
 from deepagent.models.base import Model
-from deepagent.models.config import EmbeddedConfig, HttpConfig, KindConfig
+from deepagent.models.config import EmbeddedConfig, HttpConfig, KindConfig, ModelConfig, VllmConfig
 from deepagent.models.embedded import EmbeddedModel
 from deepagent.models.http import HttpModel
+from deepagent.models.vllm import VllmModel
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 
@@ -19,8 +20,8 @@ def open_model(spec: str) -> Model:
     """Make the model that a word stands for; it is opened by `async with`.
 
     Args:
-        spec: `embedded`, `embedded:NAME` (weights by name or path), `http://host:port/v1[#MODEL]`, the path of a
-            YAML file, or the name of one in `configs/models`.
+        spec: `embedded`, `embedded:NAME` (weights by name or path), `vllm:FOLDER` (or a name at the model hub),
+            `http://host:port/v1[#MODEL]`, the path of a YAML file, or the name of one in `configs/models`.
 
     Raises:
         UsageError: it names no model.
@@ -29,26 +30,27 @@ def open_model(spec: str) -> Model:
     kind, _, rest = spec.partition(":")
     if kind == "embedded":
         return EmbeddedModel(rest) if rest else EmbeddedModel()
+    if kind == "vllm" and rest:
+        return VllmModel(rest)
     if kind in ("http", "https"):
         url, _, model = spec.partition("#")
         return HttpModel(url, model or None)
     return from_config(read_config(spec))
 
 
-def read_config(spec: str) -> HttpConfig | EmbeddedConfig:
+def read_config(spec: str) -> ModelConfig:
     """Read a model's YAML file, given by path or by name. Raises as `open_model`."""
     path = Path(spec).expanduser() if spec.endswith((".yaml", ".yml")) else CONFIGS / f"{spec}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
         raise UsageError(
-            f"no model is called {spec!r}: give embedded[:NAME], URL[#MODEL], a YAML file, or one of {known}"
+            f"no model is called {spec!r}: give embedded[:NAME], vllm:FOLDER, URL[#MODEL], a YAML file, or {known}"
         )
-    if settings.read(path, KindConfig).kind == "embedded":
-        return settings.read(path, EmbeddedConfig)
-    return settings.read(path, HttpConfig)
+    kinds: dict[str, type[ModelConfig]] = {"http": HttpConfig, "embedded": EmbeddedConfig, "vllm": VllmConfig}
+    return settings.read(path, kinds[settings.read(path, KindConfig).kind])
 
 
-def from_config(config: HttpConfig | EmbeddedConfig) -> Model:
+def from_config(config: ModelConfig) -> Model:
     """Make the model that a config describes.
 
     Raises:
@@ -56,6 +58,14 @@ def from_config(config: HttpConfig | EmbeddedConfig) -> Model:
     """
     if isinstance(config, EmbeddedConfig):
         return EmbeddedModel(config.weights, context=config.context, turns=config.turns, threads=config.threads)
+    if isinstance(config, VllmConfig):
+        return VllmModel(
+            config.model,
+            context=config.context,
+            turns=config.turns,
+            timeout=config.timeout,
+            options=config.options,
+        )
     key = None
     if config.api_key_env is not None:
         key = os.environ.get(config.api_key_env)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from deepagent.errors import ContextOverflowError, ModelReplyError
+from deepagent.errors import ModelReplyError
 from deepagent.grammar import Grammar
-from deepagent.models.base import Generated, Listen, Sampling, Usage, Watch
+from deepagent.models.base import Generated, Listen, Sampling, Usage, Watch, room_for_reply
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
 
@@ -18,7 +18,6 @@ ChatScript = Sequence[str] | Callable[[Sequence[Message], JsonSchema | None], st
 
 T = TypeVar("T")
 
-MINIMUM_REPLY = 16
 PIECE = 4
 VOCABULARY = 32_000
 
@@ -108,11 +107,7 @@ class ScriptedModel:
             ContextOverflowError: the window leaves no room for a reply.
             ModelReplyError: the script is at its end.
         """
-        room = self._context - window.tokens
-        if room < MINIMUM_REPLY:
-            raise ContextOverflowError(
-                f"the window holds {window.tokens} of {self._context} tokens and leaves no room: fold first"
-            )
+        limit = room_for_reply(self._context, window.tokens, sampling)
         self.prompts.append(window.text)
         script = self._replies
         reply = script(window) if callable(script) else _next(script, len(self.prompts), "replies")
@@ -121,7 +116,7 @@ class ScriptedModel:
         self._cached = sent
         message = reply if isinstance(reply, Message) else Message(role="assistant", content=reply)
         watch = listen() if listen is not None else None
-        generated = _write(message.text, sampling, min(sampling.max_tokens, room), stop, watch)
+        generated = _write(message.text, sampling, limit, stop, watch)
         if self._functions:
             segment = generated.segment.model_copy(update={"message": message})
             generated = generated.model_copy(update={"segment": segment})

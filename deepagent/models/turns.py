@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepagent.errors import ConfigError
-from deepagent.models.servers import Server
+from deepagent.models.servers.base import Tokenizing
 from deepagent.transcript import Message, Segment
 
 _SAID, _SHOWN = "QUOKKA", "WOMBAT"
@@ -29,7 +29,7 @@ class Turns:
     to_assistant: Segment
 
     @classmethod
-    async def learn(cls, server: Server) -> Turns:
+    async def learn(cls, server: Tokenizing) -> Turns:
         """Read the marks off a rendered conversation.
 
         Raises:
@@ -42,7 +42,7 @@ class Turns:
             raise ConfigError("this model's chat template cannot be cut into turns: set turns to false")
         return cls(await server.marks(to_user), await server.marks(to_assistant))
 
-    async def observation(self, server: Server, text: str, before: str, after: str) -> Segment:
+    async def observation(self, server: Tokenizing, text: str, before: str, after: str) -> Segment:
         """End the model's turn, show the text, and open the model's next turn."""
         pieces = [
             *([await server.observation(before)] if before else []),

