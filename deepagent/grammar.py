@@ -9,7 +9,7 @@ from deepagent.actions import Frozen
 
 
 class HeldTag(Frozen):
-    """Between `begin` and `end` stands JSON that fits the schema, with white space around it."""
+    """Between `begin` and `end` stands JSON that fits the schema, on lines of its own or not."""
 
     begin: str
     schema_: dict[str, Any]
@@ -24,7 +24,7 @@ class Grammar(Frozen):
     @property
     def structural_tag(self) -> str:
         """The grammar as XGrammar's structural tag, which vLLM and SGLang read; also its name among grammars."""
-        space = {"type": "regex", "pattern": "[ \\n\\t]*"}
+        space = {"type": "regex", "pattern": "\\n?"}  # any more, and a small model writes blanks for ever
         tags = [
             {
                 "begin": tag.begin,

@@ -181,17 +181,18 @@ class HttpModel:
         messages = [message.model_copy(update={"content": neutralise(message.content)}) for message in messages]
         asked = (await self._opened.prompt(messages)).tokens
         limit = room_for_reply(self.context, asked, sampling)
-        held = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+        held = self._opened.held(schema) if schema is not None else {}
 
-        def body(id: str, schema: bool) -> JsonObject:
-            return server.converse(messages, sampling, limit) | ({"response_format": held} if schema else {})
+        def body(id: str) -> JsonObject:
+            return server.converse(messages, sampling, limit) | held
 
         try:
-            return await self._ask(server, lambda id: body(id, schema is not None), asked, read=read_answer)
+            return await self._ask(server, body, asked, read=read_answer)
         except RefusedError as error:
-            if schema is None or error.status not in (400, 422):
+            if not held or error.status not in (400, 422):
                 raise
-            return await self._ask(server, lambda id: body(id, False), asked, read=read_answer)
+            held = {}
+            return await self._ask(server, body, asked, read=read_answer)
 
     async def _ask(
         self,

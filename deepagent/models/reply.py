@@ -25,7 +25,6 @@ class Reply:
         watch: told each piece of text; may end the reply.
         finish: how it ended, or None while it has not.
         eos: whether the model itself ended it, so that its last token is a control token.
-        usage: what the server reported last.
         counted: tokens generated, as the server counts them.
         seen: whether any event held a part of a reply at all.
     """
@@ -34,7 +33,6 @@ class Reply:
     watch: Watch | None = None
     finish: Literal["stop", "length", "watch"] | None = None
     eos: bool = False
-    usage: Usage | None = None
     counted: int | None = None
     seen: bool = False
     ids: list[int] = field(default_factory=list)
@@ -43,6 +41,8 @@ class Reply:
     _thoughts: list[str] = field(default_factory=list)
     _said: list[str] = field(default_factory=list)
     _calls: dict[int, dict[str, str]] = field(default_factory=dict)
+    _asked: int | None = None
+    _cached: int | None = None
     _half: str = ""
     _size: int = 0
 
@@ -55,6 +55,16 @@ class Reply:
     def complete(self) -> bool:
         """Whether the server has said how the reply ends."""
         return self.finish is not None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the server reported last."""
+        if self._asked is None or self.counted is None:
+            return None
+        # Some servers tell what came from the cache at the end only: of a reply that we ended it is not known.
+        unknown = self._cached is None and self.finish == "watch"
+        cached = min(self._cached or 0, self._asked)
+        return Usage(prompt_tokens=self._asked, cached_tokens=cached, completion_tokens=self.counted, estimated=unknown)
 
     @property
     def text(self) -> str:
@@ -163,8 +173,9 @@ class Reply:
         asked, made = _count(prompt), _count(completion)
         if asked is None or made is None:
             return
-        self.usage = Usage(prompt_tokens=asked, cached_tokens=min(_count(cached) or 0, asked), completion_tokens=made)
-        self.counted = made
+        if _count(cached) is not None:
+            self._cached = _count(cached)
+        self._asked, self.counted = asked, made
 
 
 def first_choice(event: dict[str, Any]) -> dict[str, Any]:

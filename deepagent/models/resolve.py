@@ -43,9 +43,8 @@ def read_config(spec: str) -> ModelConfig:
     path = Path(spec).expanduser() if spec.endswith((".yaml", ".yml")) else CONFIGS / f"{spec}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
-        raise UsageError(
-            f"no model is called {spec!r}: give embedded[:NAME], vllm:FOLDER, URL[#MODEL], a YAML file, or {known}"
-        )
+        ways = f"give embedded[:NAME], vllm:FOLDER, URL[#MODEL], a YAML file, or one of {known}"
+        raise UsageError(f"no model is called {spec!r}: {ways}")
     kinds: dict[str, type[ModelConfig]] = {"http": HttpConfig, "embedded": EmbeddedConfig, "vllm": VllmConfig}
     return settings.read(path, kinds[settings.read(path, KindConfig).kind])
 

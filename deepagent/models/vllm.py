@@ -111,7 +111,7 @@ class VllmModel:
     ) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
-            await asyncio.to_thread(engine.shutdown)
+            engine.shutdown()  # not in a thread: its task in this loop would take the end for a crash
 
     async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """See `Model.prompt`."""

@@ -126,7 +126,7 @@ def test_a_task_larger_than_the_window_is_refused_with_the_sizes(deepagent, mode
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["-m", "nonsense"], 2, "no model is called 'nonsense': give embedded[:NAME], URL[#MODEL]"),
+        (["-m", "nonsense"], 2, "no model is called 'nonsense': give embedded[:NAME], vllm:FOLDER, URL[#MODEL]"),
         (["-m", "down.yaml"], 1, "http://127.0.0.1:1 cannot be reached"),
         (["-m", "http://127.0.0.1:x/v1"], 2, "is no URL of a model server"),
         (["-m", "http://[::1/v1"], 2, "is no URL of a model server"),

@@ -62,11 +62,13 @@ def test_a_huge_schema_is_only_held_to_be_an_object():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["type", "properties", "items", "enum", "const", "anyOf", "required", "$ref", "x"]),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "properties", "items", "enum", "const", "anyOf", "required", "$ref", "x"]),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )

@@ -226,7 +226,10 @@ async def test_chat_holds_the_answer_to_a_schema(flavour):
     exchange = server.generations[0]
     assert answer.segment.text == "{}"
     assert exchange.path == "/v1/chat/completions"
-    assert exchange.body["response_format"]["json_schema"]["schema"] == schema
+    if flavour == "vllm":
+        assert exchange.body["structured_outputs"] == {"json": schema, "disable_any_whitespace": True}
+    else:
+        assert exchange.body["response_format"]["json_schema"]["schema"] == schema
 
 
 @EVERY
@@ -246,7 +249,7 @@ async def test_control_tokens_in_a_conversation_are_broken_up(flavour):
     assert {content.replace("\u200b", "") for content in sent} == {said}
 
 
-@pytest.mark.parametrize(("flavour", "continues"), [("llama", True), ("vllm", True), ("chat", False)])
+@pytest.mark.parametrize(("flavour", "continues"), [("llama", True), ("vllm", True), ("sglang", True), ("chat", False)])
 async def test_only_a_model_that_is_given_one_stream_goes_on_from_a_beginning(flavour, continues):
     async with FakeServer(flavour) as server, HttpModel(server.url, "toy") as model:
         shown = await model.observation("seen", before="</call>", after="<answer>")

@@ -13,6 +13,7 @@ from deepagent.grammar import Grammar
 from deepagent.models.base import Sampling
 from deepagent.models.reply import Reply
 from deepagent.models.transport import JsonObject
+from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
 
 CONTROL = re.compile(
@@ -83,6 +84,10 @@ class Server(Tokenizing, Protocol):
         """The body that asks for the window's continuation; `id` names the request."""
         ...
 
+    def held(self, schema: JsonSchema) -> JsonObject:
+        """The part of a chat body that holds the answer to a schema."""
+        ...
+
     def abort(self, id: str) -> JsonObject:
         """The body that ends the request of this name at `abort_path`."""
         ...
@@ -139,6 +144,11 @@ async def settle_tokens(reply: Reply, detokenize: Callable[[Sequence[int]], Awai
         ids, logprobs, read_back = ids[:-1], logprobs[:-1] if logprobs else None, text
     text = read_back if read_back.startswith(text) else text
     return Segment(kind="generated", text=text, token_ids=ids, logprobs=logprobs)
+
+
+def response_format(schema: JsonSchema) -> JsonObject:
+    """The part of a chat body that holds the answer to a schema, as most servers know it."""
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}}
 
 
 def function_list(functions: Sequence[Function]) -> list[JsonObject]:

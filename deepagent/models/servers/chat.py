@@ -11,8 +11,9 @@ from deepagent.errors import ModelError
 from deepagent.models.base import Sampling
 from deepagent.models.failures import RefusedError
 from deepagent.models.reply import Reply, first_choice
-from deepagent.models.servers.base import Terms, function_list, neutralise
+from deepagent.models.servers.base import Terms, function_list, neutralise, response_format
 from deepagent.models.transport import JsonObject
+from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, FunctionCall, Message, Segment, Window
 
 MOST_STOPS = 4
@@ -89,6 +90,10 @@ class ChatServer:
         if "max_tokens" in self.left_out:  # its name at some APIs
             body["max_completion_tokens"] = limit
         return {key: value for key, value in body.items() if key not in self.left_out}
+
+    def held(self, schema: JsonSchema) -> JsonObject:
+        """See `Server.held`."""
+        return response_format(schema)
 
     def abort(self, id: str) -> JsonObject:
         """Nothing: closing the connection is all there is."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from deepagent.errors import ModelError, ModelReplyError
 from deepagent.models.reply import Reply, first_choice
-from deepagent.models.servers.base import Terms, function_list, token_prompt
+from deepagent.models.servers.base import Terms, function_list, response_format, token_prompt
 from deepagent.models.transport import JsonObject, Transport
+from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
 
 
@@ -71,6 +72,10 @@ class LlamaServer:
         if sampling.logprobs:
             body["logprobs"] = 1
         return body
+
+    def held(self, schema: JsonSchema) -> JsonObject:
+        """See `Server.held`."""
+        return response_format(schema)
 
     def abort(self, id: str) -> JsonObject:
         """Nothing: closing the connection is all there is."""

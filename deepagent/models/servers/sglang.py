@@ -7,9 +7,10 @@ from typing import Any
 from deepagent.errors import ModelError
 from deepagent.models.failures import from_message
 from deepagent.models.reply import Reply
-from deepagent.models.servers.base import Terms, token_prompt, without_end_token
+from deepagent.models.servers.base import Terms, response_format, token_prompt, without_end_token
 from deepagent.models.servers.tokens import TokenServer
 from deepagent.models.transport import JsonObject
+from deepagent.tools import JsonSchema
 from deepagent.transcript import Window
 
 
@@ -42,6 +43,10 @@ class SglangServer(TokenServer):
         prompt = token_prompt(window)
         body: JsonObject = {"text" if isinstance(prompt, str) else "input_ids": prompt, "sampling_params": drawn}
         return body | {"stream": True, "return_logprob": sampling.logprobs, "rid": id}
+
+    def held(self, schema: JsonSchema) -> JsonObject:
+        """See `Server.held`."""
+        return response_format(schema)
 
     def abort(self, id: str) -> JsonObject:
         """Never without an id: an empty one ends the requests of all clients."""

@@ -7,6 +7,7 @@ from deepagent.models.reply import Reply, first_choice
 from deepagent.models.servers.base import Terms, token_prompt, without_end_token
 from deepagent.models.servers.tokens import TokenServer
 from deepagent.models.transport import JsonObject, Transport
+from deepagent.tools import JsonSchema
 from deepagent.transcript import Window
 
 MOST_STOPS = 4
@@ -59,6 +60,10 @@ class VllmServer(TokenServer):
         if (held := self._structural_tag(terms)) is not None:
             body["structured_outputs"] = {"structural_tag": held}
         return body
+
+    def held(self, schema: JsonSchema) -> JsonObject:
+        """Without free white space: a small model that may write it does so for ever."""
+        return {"structured_outputs": {"json": schema, "disable_any_whitespace": True}}
 
     def abort(self, id: str) -> JsonObject:
         """The name of a completion is made of the request's id and the prompt's number."""
