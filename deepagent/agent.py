@@ -27,6 +27,7 @@ from deepagent.errors import ConfigError, TaskError, UsageError
 from deepagent.memory.folder import MemoryFolder
 from deepagent.models import weights
 from deepagent.models.base import Model, Usage
+from deepagent.models.roles import Models, Role
 from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
 from deepagent.runs.events import Event, Status
 from deepagent.runs.store import RunStore
@@ -72,8 +73,7 @@ class Run(Frozen):
 class _Resources:
     """What an agent holds open while it works."""
 
-    model: Model
-    auxiliary: Model
+    models: Models
     catalogue: Catalogue
     store: RunStore
 
@@ -86,6 +86,8 @@ class Agent:
         tools: tools, typed functions, toolsets, or sources such as `toolhop` or `python:my_tools.py`.
         config: how the agent works.
         auxiliary: the model that folds memory; by default the main one.
+        judge: the model that grades answers; by default the auxiliary one.
+        vision: the model that looks at images.
         store: where runs are kept: a store (left open), a path, or None for the user's default.
         indexing: told the number of tools when an index has to be built, which may take a while.
     """
@@ -97,12 +99,15 @@ class Agent:
         *,
         config: AgentConfig | None = None,
         auxiliary: str | Model | None = None,
+        judge: str | Model | None = None,
+        vision: str | Model | None = None,
         store: RunStore | Path | None = None,
         indexing: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.config = config or AgentConfig()
-        self._model = model
-        self._auxiliary = auxiliary
+        self._models: dict[Role, str | Model | None] = {
+            "main": model, "auxiliary": auxiliary, "judge": judge, "vision": vision
+        }  # fmt: skip
         self._sources = tuple(tools)
         self._store = store
         self._indexing = indexing
@@ -121,6 +126,17 @@ class Agent:
         stack, self._stack, self._held = self._stack, None, None
         if stack is not None:
             await stack.aclose()
+
+    async def model(self, role: Role) -> Model:
+        """The model of a role, for tools and scorers that need one; inside `async with` only.
+
+        Raises:
+            UsageError: the agent is not open, or no model is named for the role.
+            OperatorError: it cannot be opened.
+        """
+        if self._held is None:
+            raise UsageError("the agent is not open: use it inside `async with`")
+        return await self._held.models.get(role)
 
     async def run(self, task: str, *, benchmark: str | None = None) -> Run:
         """Work on a task to its end.
@@ -170,11 +186,12 @@ class Agent:
         abilities = Abilities(
             search=size > config.cards, call=size > 0, execute=config.execute, fold=config.fold is not None
         )
+        model = await held.models.get("main")
         session = Session(
             task,
-            model=held.model,
-            folder=MemoryFolder(held.auxiliary, config.fold) if config.fold else None,
-            dialect=self._dialect(held.model, abilities),
+            model=model,
+            folder=MemoryFolder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
+            dialect=self._dialect(model, abilities),
             abilities=abilities,
             catalogue=held.catalogue,
             config=config,
@@ -216,9 +233,9 @@ class Agent:
                 cache=weights.cache_folder() / "indexes",
                 indexing=self._indexing,
             )
-            model = await stack.enter_async_context(_model(self._model))
-            auxiliary = model if self._auxiliary is None else await stack.enter_async_context(_model(self._auxiliary))
-            yield _Resources(model=model, auxiliary=auxiliary, catalogue=catalogue, store=store)
+            models = await stack.enter_async_context(Models(self._models))
+            await models.get("main")  # what is wrong with it is known before a run begins
+            yield _Resources(models=models, catalogue=catalogue, store=store)
 
     async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Iterable[Tool]:
         if isinstance(source, Tool):
@@ -242,11 +259,3 @@ def default_store() -> Path:
     """The user's run store: `DEEPAGENT_STORE`, or a file in the user's data folder."""
     chosen = os.environ.get("DEEPAGENT_STORE")
     return Path(chosen) if chosen else Path(platformdirs.user_data_dir("deepagent")) / "runs.sqlite"
-
-
-def _model(source: str | Model) -> Model:
-    if not isinstance(source, str):
-        return source
-    from deepagent.models.resolve import open_model
-
-    return open_model(source)

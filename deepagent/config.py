@@ -47,6 +47,10 @@ class RunConfig(BaseModel):
 
     model: str = "embedded"
     auxiliary: str | None = None
-    """Model that folds memory; by default the main one."""
+    """Model that folds memory, extracts and plays simulated APIs; by default the main one."""
+    judge: str | None = None
+    """Model that grades answers; by default the auxiliary one."""
+    vision: str | None = None
+    """Model that looks at images."""
     tools: tuple[str, ...] = ()
     agent: AgentConfig = AgentConfig()

@@ -55,6 +55,8 @@ def run(
         [*settings.tools, *(tools or ())],
         config=settings.agent,
         auxiliary=settings.auxiliary,
+        judge=settings.judge,
+        vision=settings.vision,
         store=store,
         indexing=say_indexing,
     )

@@ -77,6 +77,16 @@ class HttpModel:
         return f"HttpModel({self._transport.where!r}, {self._model!r})"
 
     @property
+    def server(self) -> Server:
+        """What the model stands on. Known once the model is entered."""
+        return self._opened
+
+    @property
+    def transport(self) -> Transport:
+        """The connection to the server's root."""
+        return self._transport
+
+    @property
     def name(self) -> str:
         """The model's name at the server."""
         return self._server.model if self._server else self._model or self._transport.where

@@ -25,7 +25,8 @@ class TokenServer:
         self._transport = transport
         self.model = model
         self.context = context
-        self._refused: set[str] = set()  # grammars that it could not compile
+        self.refused: set[str] = set()
+        """Grammars that the server could not compile."""
 
     async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """Apply the server's template."""
@@ -72,11 +73,11 @@ class TokenServer:
     def _structural_tag(self, terms: Terms) -> str | None:
         """The grammar that is asked for, unless it was refused before."""
         held = terms.grammar.structural_tag if terms.grammar is not None else None
-        return None if held in self._refused else held
+        return None if held in self.refused else held
 
     def _without(self, held: str | None, error: ModelError) -> bool:
         """A grammar may be too much for a server: it refuses, fails, or breaks off in the middle of the reply."""
         if held is None or not isinstance(error, (StatusError, BrokenReplyError)):
             return False
-        self._refused.add(held)
+        self.refused.add(held)
         return True

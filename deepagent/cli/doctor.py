@@ -1,0 +1,140 @@
+"""`deepagent doctor`: what works on this machine, and what a model's server can do."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from deepagent.actions import Frozen
+from deepagent.agent import default_store
+from deepagent.cli.terminal import plain, stdout
+from deepagent.errors import DeepAgentError
+from deepagent.models import HttpModel, open_model, weights
+from deepagent.models.capabilities import examine
+from deepagent.runs.store import RunStore
+from deepagent.sandbox import Kernel, SandboxConfig
+
+_EXTRAS = {"embedded": "xllamacpp", "vllm": "vllm", "ray": "ray", "train": "trl", "mcp": "mcp", "otel": "opentelemetry"}
+_MEANS = {
+    "stream": "takes and reports token ids: a run is one continuing stream",
+    "functions": "takes functions with messages (`dialect: native`, `api: chat`)",
+    "schemas": "holds answers to a JSON Schema: folding relies on it",
+    "grammar": "holds the inside of actions to a grammar",
+    "logprobs": "reports the probability of each token: training needs it",
+    "cache": "reports what came from its prefix cache",
+    "reasoning": "earlier reasoning is part of later prompts",
+}
+_COLOURS = {"ok": "green", "no": "dim", "broken": "red"}
+
+
+class Finding(Frozen):
+    """One thing that was looked at.
+
+    Attributes:
+        state: `ok`; `no` for what is merely absent; `broken` for what should work and does not.
+        said: what was found, or what to do about it.
+    """
+
+    part: str
+    name: str
+    state: Literal["ok", "no", "broken"]
+    said: str = ""
+
+
+def doctor(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Also try out a model and what its server can do.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at this machine: Python, extras, sandbox, weights, run store. Exit code 1 if something is broken.
+
+    Examples:
+      deepagent doctor
+      deepagent doctor -m http://127.0.0.1:8000/v1
+    """
+    findings = [*_installed(), asyncio.run(_sandbox()), *_weights(), _store()]
+    if model is not None:
+        findings += asyncio.run(_model(model))
+    if as_json:
+        typer.echo(json.dumps([finding.model_dump() for finding in findings]))
+    else:
+        stdout.print(_table(findings))
+    raise typer.Exit(1 if any(finding.state == "broken" for finding in findings) else 0)
+
+
+def _installed() -> Iterator[Finding]:
+    yield Finding(part="python", name=platform.python_version(), state="ok", said=sys.platform)
+    for extra, module in _EXTRAS.items():
+        here = importlib.util.find_spec(module) is not None
+        said = "" if here else f"pip install 'deepagent[{extra}]'"
+        yield Finding(part="extra", name=extra, state="ok" if here else "no", said=said)
+
+
+async def _sandbox() -> Finding:
+    try:
+        async with Kernel(SandboxConfig()) as kernel:
+            done = await kernel.execute("1 + 1")
+    except DeepAgentError as error:
+        return Finding(part="sandbox", name="runs code", state="broken", said=str(error))
+    right = done.value == "2"
+    said = "confined" if right else f"1 + 1 gave {done.value or done.error}"
+    return Finding(part="sandbox", name="runs code", state="ok" if right else "broken", said=said)
+
+
+def _weights() -> Iterator[Finding]:
+    for name, entry in weights.catalogue().items():
+        here = weights.here(entry)
+        said = "" if here else f"deepagent models pull {name}"
+        yield Finding(part="weights", name=name, state="ok" if here else "no", said=said)
+
+
+def _store() -> Finding:
+    path = default_store()
+    try:
+        with RunStore(path) as store:
+            store.runs(limit=1)
+    except DeepAgentError as error:
+        return Finding(part="runs", name="store", state="broken", said=str(error))
+    return Finding(part="runs", name="store", state="ok", said=str(path))
+
+
+async def _model(name: str) -> list[Finding]:
+    try:
+        async with open_model(name) as model:
+            opened = Finding(part="model", name=model.name, state="ok", said=f"window of {model.context} tokens")
+            if not isinstance(model, HttpModel):
+                return [opened]
+            found = (await examine(model)).model_dump(exclude={"model", "context"})
+    except DeepAgentError as error:
+        return [Finding(part="model", name=name, state="broken", said=str(error))]
+    return [opened, *(_capability(key, value) for key, value in found.items())]
+
+
+def _capability(key: str, value: object) -> Finding:
+    if value is None:
+        return Finding(part="server", name=key, state="no", said="cannot be told")
+    if isinstance(value, bool):
+        return Finding(part="server", name=key, state="ok" if value else "no", said=_MEANS[key])
+    if isinstance(value, tuple):
+        return Finding(part="server", name=key, state="no" if value else "ok", said=", ".join(value) or "nothing")
+    said = f"{value:.1%} of all prompt tokens" if isinstance(value, float) else str(value)
+    return Finding(part="server", name=key, state="ok", said=said)
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table("part", "what", "", "", box=None, show_header=False)
+    part = ""
+    for finding in findings:
+        mark = plain(finding.state, _COLOURS[finding.state])
+        table.add_row("" if finding.part == part else finding.part, plain(finding.name), mark, plain(finding.said))
+        part = finding.part
+    return table

@@ -1,0 +1,55 @@
+"""`deepagent doctor` looks, tries, and says what to do."""
+
+import json
+
+from tests.cli.conftest import serving
+from tests.models.fake_server import FakeServer
+
+
+def found(done) -> dict[str, dict]:
+    return {finding["name"]: finding for finding in json.loads(done.stdout)}
+
+
+def test_a_machine_that_works(deepagent):
+    done = deepagent("doctor", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    findings = found(done)
+    assert findings["runs code"]["said"] == "confined"
+    assert findings["store"]["said"].endswith("runs.sqlite")
+    absent = findings["all-minilm-l6-v2"]
+    assert (absent["state"], absent["said"]) == ("no", "deepagent models pull all-minilm-l6-v2")
+
+
+def test_people_get_a_table(deepagent):
+    done = deepagent("doctor")
+    assert done.returncode == 0
+    assert "runs code" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_what_is_broken_is_exit_code_1(deepagent, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = deepagent("doctor", "--json", env={"DEEPAGENT_STORE": str(tmp_path / "file" / "runs.sqlite")})
+    assert done.returncode == 1
+    assert found(done)["store"]["state"] == "broken"
+
+
+def test_a_server_is_tried_out(deepagent):
+    with serving(FakeServer("vllm", '{"ok": "yes"}')) as url:
+        done = deepagent("doctor", "--json", "-m", url)
+    assert done.returncode == 0
+    findings = found(done)
+    assert findings["toy"]["said"] == "window of 4096 tokens"
+    assert findings["server"]["said"] == "vLLM"
+    assert {name: findings[name]["state"] for name in ("stream", "schemas", "functions", "hit_rate")} == {
+        "stream": "ok",
+        "schemas": "ok",
+        "functions": "no",
+        "hit_rate": "no",
+    }
+
+
+def test_a_server_that_is_not_there_is_broken(deepagent):
+    done = deepagent("doctor", "--json", "-m", "http://127.0.0.1:1/v1")
+    assert done.returncode == 1
+    assert "is the server running?" in found(done)["http://127.0.0.1:1/v1"]["said"]
