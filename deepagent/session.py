@@ -145,11 +145,14 @@ class Session:
         """Think, then do what the reply asks for: one action, or several function calls, each a step of its own."""
         self._budget.actions += 1
         first = self._budget.actions
-        parsed, reply = await self._think(first)
+        parsed, replies = await self._think(first)
+        reply = [generated.segment for generated in replies]
         actions = list(enumerate(parsed.actions, start=first))
         self._budget.actions += len(actions) - 1
-        for step, action in actions:
-            self._log.append(Intended(step=step, thought=parsed.thought if step == first else "", action=action))
+        self._log.append(
+            Replied(step=first, generated=replies[-1]),
+            *(Intended(step=n, thought=parsed.thought if n == first else "", action=one) for n, one in actions),
+        )
         if isinstance(parsed.action, Answer):
             self._answer = parsed.action.text
         elif isinstance(parsed.action, Fold) and len(actions) == 1:
@@ -168,15 +171,19 @@ class Session:
         for number, (observation, seconds) in enumerate(done):
             await self._observe(number, actions[number], parsed, reply, observation, seconds)
 
-    async def _think(self, step: int) -> tuple[Parsed, list[Segment]]:
-        """Generate until the dialect can read an action, or give up as malformed; also returns what was written."""
-        reply: list[Segment] = []
+    async def _think(self, step: int) -> tuple[Parsed, list[Generated]]:
+        """Generate until the dialect can read an action, or give up as malformed.
+
+        Also returns what was written, logged but for the last part, which is logged together with what it means.
+        """
+        replies: list[Generated] = []
         text = begun = self._windows.begun
         self._windows.begun = ""
         for _ in range(_MAX_CONTINUATIONS):
-            generated = await self._generate(reply, text)
-            self._log.append(Replied(step=step, generated=generated))
-            reply.append(generated.segment)
+            if replies:
+                self._log.append(Replied(step=step, generated=replies[-1]))
+            generated = await self._generate([one.segment for one in replies], text)
+            replies.append(generated)
             text += generated.segment.text
             message = generated.segment.message
             # A reply that is whole by itself started anew instead of going on from what it was made to begin with.
@@ -184,8 +191,9 @@ class Session:
             whole = anew is not None and anew.action.kind != "malformed"
             parsed = anew if whole else self._dialect.parse(text, generated.finish, message)
             if parsed is not None:
-                return parsed, reply
-        return self._dialect.parse(text, "length") or Parsed(text, Malformed(problem="the reply does not end")), reply
+                return parsed, replies
+        endless = Parsed(text, Malformed(problem="the reply does not end"))
+        return self._dialect.parse(text, "length") or endless, replies
 
     async def _generate(self, reply: Sequence[Segment], text: str) -> Generated:
         """One request that continues the window and what was written in this step so far, which is `text`."""

@@ -109,6 +109,7 @@ class Window:
         self.messages = tuple(messages)
         self.functions = tuple(functions)
         self._segments = list(segments)
+        self._tokens = sum(segment.tokens for segment in self._segments)
 
     def extended(self, segments: Iterable[Segment]) -> Window:
         """This window with more at its end, as a window of its own."""
@@ -117,6 +118,7 @@ class Window:
     def append(self, segment: Segment) -> None:
         """Extend the stream."""
         self._segments.append(segment)
+        self._tokens += segment.tokens
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -141,7 +143,7 @@ class Window:
     @property
     def tokens(self) -> int:
         """Size of the stream in tokens (see `Segment.tokens`)."""
-        return sum(segment.tokens for segment in self._segments)
+        return self._tokens
 
 
 class Transcript:

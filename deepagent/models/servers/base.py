@@ -120,6 +120,8 @@ def neutralise(text: str) -> str:
 
 def split_control(text: str) -> list[str]:
     """Cut a text inside everything that may be read as a control token, so that no piece holds a whole one."""
+    if "<" not in text and "[" not in text:  # as all control tokens begin
+        return [text] if text else []
     cuts = [0, *(match.start() + 1 for match in _STARTS.finditer(text)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts) if start < end]
 

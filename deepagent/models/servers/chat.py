@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -164,6 +165,7 @@ def read_answer(event: JsonObject, reply: Reply) -> None:
     reply.write(delta.get("content") if isinstance(delta, dict) else None)
 
 
+@functools.lru_cache(4096)
 def _call_as_sent(call: FunctionCall) -> JsonObject:
     name = _NO_NAME.sub("_", call.name)[:64] or "unknown"
     try:
