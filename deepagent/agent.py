@@ -41,10 +41,15 @@ ToolSource = Tool | Toolset | Callable[..., Any] | str
 
 
 class Delta(Frozen):
-    """A piece of the model's text as it is written; not part of the log."""
+    """A piece of the model's text as it is written; not part of the log.
+
+    Attributes:
+        restarted: the reply broke off: what was told of it is void, and it begins anew.
+    """
 
     kind: Literal["delta"] = "delta"
     text: str
+    restarted: bool = False
 
 
 class Run(Frozen):
@@ -197,6 +202,7 @@ class Agent:
             config=config,
             log=log,
             on_text=lambda text: hear(Delta(text=text)),
+            on_restart=lambda: hear(Delta(text="", restarted=True)),
         )
         ended = await session.run(benchmark)
         return Run(id=log.id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)

@@ -95,7 +95,7 @@ class ModelUnavailableError(ModelError):
 
 
 class BrokenReplyError(ModelUnavailableError):
-    """The server broke off in the middle of a reply; what came of it was handed over already."""
+    """The server broke off in the middle of a reply; what was heard of it is void."""
 
 
 class ModelTimeoutError(ModelError):

@@ -29,6 +29,10 @@ _REPEATED_CHARS = 400
 _CELL = re.compile(r"<cell \d+>")
 
 
+Done = dict[int, tuple[Observation, float]]
+"""Observations by step, each with the seconds that it took."""
+
+
 class Performer:
     """Performs the actions of one run.
 
@@ -75,22 +79,30 @@ class Performer:
         self._done.clear()
         self._searched.clear()
 
-    async def perform_all(self, actions: Sequence[tuple[int, Action]]) -> list[tuple[Observation, float]]:
-        """Do what one reply asks for, calls at the same time; each observation comes with its seconds."""
+    async def perform_all(self, actions: Sequence[tuple[int, Action]], done: Done) -> None:
+        """Do what one reply asks for, at the same time where all are calls.
+
+        Args:
+            actions: each with the number of its step.
+            done: receives each step's observation as soon as it is there, also when this is interrupted.
+        """
         self._room = self._limit if len(actions) < 3 else max(_LEAST_RESULT, self._limit * 2 // len(actions))
         if len(actions) == 1 or not all(isinstance(action, Call) for _, action in actions):
-            return [await self._timed(step, action) for step, action in actions]
-        tasks = [asyncio.create_task(self._timed(step, action)) for step, action in actions]
+            for step, action in actions:
+                await self._timed(step, action, done)
+            return
+        tasks = [asyncio.create_task(self._timed(step, action, done)) for step, action in actions]
         try:
-            return await asyncio.gather(*tasks)
-        finally:  # one of them may have ended the run
+            await asyncio.gather(*tasks)
+        finally:  # one of them may have ended the run, or the user
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _timed(self, step: int, action: Action) -> tuple[Observation, float]:
+    async def _timed(self, step: int, action: Action, done: Done) -> None:
         began = time.monotonic()
         observation = await self.perform(step, action)
-        return observation, time.monotonic() - began
+        done[step] = observation, time.monotonic() - began
 
     async def perform(self, step: int, action: Action) -> Observation:
         """Do it. Only what the run cannot go on without raises (`OperatorError`)."""

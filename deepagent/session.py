@@ -14,19 +14,22 @@ from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, Parsed
-from deepagent.errors import ContextOverflowError, FoldError, OperatorError, TaskError
+from deepagent.errors import ContextOverflowError, FoldError, OperatorError, UsageError
 from deepagent.grammar import Grammar
 from deepagent.memory.folder import MemoryFolder
 from deepagent.memory.recall import RECALL
 from deepagent.models.base import Generated, Listen, Model, Usage, Watch
-from deepagent.performer import Performer
+from deepagent.models.failures import RefusedError
+from deepagent.performer import Done, Performer
 from deepagent.runs.events import Ended, Intended, Noticed, Observed, Replied, Started, Status
 from deepagent.runs.store import RunLog
-from deepagent.transcript import Segment
+from deepagent.transcript import Segment, clipped
 from deepagent.windows import Windows
 
 _MAX_CONTINUATIONS = 4
 _AGAINST_REPETITION = 0.4
+_LEAST_SHOWN = 300
+"""Bytes of a result that are shown where the server takes no more."""
 _GRACE_SECONDS = 120
 """Time for the answer that is asked for at a limit."""
 
@@ -44,6 +47,7 @@ class Session:
         config: the agent's settings.
         log: the run's log, empty.
         on_text: receives the model's text as it is written.
+        on_restart: told that a reply broke off, and is written anew from its beginning.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Session:
         config: AgentConfig,
         log: RunLog,
         on_text: Callable[[str], None],
+        on_restart: Callable[[], None] = lambda: None,
     ) -> None:
         self._task = task
         self._model = model
@@ -65,6 +70,7 @@ class Session:
         self._config = config
         self._log = log
         self._on_text = on_text
+        self._on_restart = on_restart
         self._budget = Budget(config.limits)
         self._performer = Performer(catalogue, abilities, config, log, min(config.result_tokens, model.context // 6))
         self._windows = Windows(
@@ -89,7 +95,7 @@ class Session:
         """Work on the task until an answer, a limit, an interruption or a broken model.
 
         Raises:
-            TaskError: the task is larger than the window.
+            UsageError: the task is larger than the window, or a tool cannot be offered; it is logged as failed.
             OperatorError: the run could not go on; it is logged as failed.
         """
         self._log.append(
@@ -104,7 +110,7 @@ class Session:
         )
         try:
             return await self._loop()
-        except (OperatorError, TaskError) as error:
+        except (OperatorError, UsageError) as error:
             self._end("failed", str(error))
             raise
         except asyncio.CancelledError:
@@ -122,7 +128,7 @@ class Session:
             time_limit = asyncio.timeout(self._budget.seconds_left)
             try:
                 async with time_limit:
-                    await self._turn()
+                    await self._step()
             except TimeoutError:
                 if not time_limit.expired():
                     raise
@@ -132,20 +138,19 @@ class Session:
             if self._answer is not None:
                 return self._end("answered", "the model answered")
 
-    async def _turn(self) -> None:
-        """One step, with room made for it; a prompt that the server finds too long is folded, and sent once more."""
-        await self._windows.make_room()
-        try:
-            await self._step()
-        except ContextOverflowError:
-            await self._windows.fold("window")
-            await self._step()
-
     async def _step(self) -> None:
-        """Think, then do what the reply asks for: one action, or several function calls, each a step of its own."""
+        """Think, then do what the reply asks for: one action, or several function calls, each a step of its own.
+
+        A prompt that the server finds too long is folded, and sent once more.
+        """
+        await self._windows.make_room()
         self._budget.actions += 1
         first = self._budget.actions
-        parsed, replies = await self._think(first)
+        try:
+            parsed, replies = await self._think(first)
+        except ContextOverflowError:
+            await self._windows.fold("window")
+            parsed, replies = await self._think(first)
         reply = [generated.segment for generated in replies]
         actions = list(enumerate(parsed.actions, start=first))
         self._budget.actions += len(actions) - 1
@@ -163,13 +168,18 @@ class Session:
     async def _act(self, actions: list[tuple[int, Action]], parsed: Parsed, reply: Sequence[Segment]) -> None:
         limit = self._config.limits.actions
         allowed = [(step, action) for step, action in actions if limit is None or step <= limit]
-        done = await self._performer.perform_all(allowed)
-        beyond = Observation(text=f"Not done: the limit of {limit} actions is reached.", error="limit")
-        done += [(beyond, 0.0)] * (len(actions) - len(allowed))
-        in_vain = all(seen.repeats is not None or seen.error == "malformed" for seen, _ in done)
-        self._budget.idle = self._budget.idle + 1 if in_vain else 0
-        for number, (observation, seconds) in enumerate(done):
-            await self._observe(number, actions[number], parsed, reply, observation, seconds)
+        done: Done = {}
+        otherwise = Observation(text="Interrupted: whether it was done is not known.", error="interrupted")
+        try:
+            await self._performer.perform_all(allowed, done)
+            otherwise = Observation(text=f"Not done: the limit of {limit} actions is reached.", error="limit")
+        finally:  # what was done before an interruption has an outcome too, and every call of a reply an answer
+            if done:
+                in_vain = all(seen.repeats is not None or seen.error == "malformed" for seen, _ in done.values())
+                self._budget.idle = self._budget.idle + 1 if in_vain else 0
+                for number, (step, action) in enumerate(actions):
+                    observation, seconds = done.get(step, (otherwise, 0.0))
+                    await self._observe(number, (step, action), parsed, reply, observation, seconds)
 
     async def _think(self, step: int) -> tuple[Parsed, list[Generated]]:
         """Generate until the dialect can read an action, or give up as malformed.
@@ -220,8 +230,13 @@ class Session:
 
     def _listen(self, text: str) -> Listen:
         """Listeners for a reply that goes on from `text`."""
+        attempts = 0
 
         def listener() -> Watch:
+            nonlocal attempts
+            attempts += 1
+            if attempts > 1:
+                self._on_restart()
             watch = self._dialect.watch()
             watch(text)
 
@@ -257,12 +272,9 @@ class Session:
             begun = self._dialect.answer_start  # it talks about what it has seen, and does not act any more
         begun = begun if self._model.continues else ""
         self._seen = self._seen or (observation.ok and not isinstance(done, Search))
-        segment = await self._model.observation(
-            self._dialect.render(done, observation.text),
-            before="" if dropped else parsed.restore,
-            after=begun,
-            answers=parsed.answers[number] if parsed.answers else None,
-        )
+        answers = parsed.answers[number] if parsed.answers else None
+        restore = "" if dropped else parsed.restore
+        segment = await self._shown(done, observation.text, restore, begun, answers)
         self._log.append(
             Observed(step=step, observation=observation, segment=segment, seconds=seconds, dropped=dropped)
         )
@@ -270,6 +282,15 @@ class Session:
             self._windows.open.append(piece)
         self._windows.open.append(segment)
         self._windows.begun = begun
+
+    async def _shown(self, action: Action, text: str, before: str, after: str, answers: str | None) -> Segment:
+        """What the model is shown of an observation; it was made, so it must not be lost, however small the window."""
+        try:
+            shown = self._dialect.render(action, text)
+            return await self._model.observation(shown, before=before, after=after, answers=answers)
+        except ContextOverflowError:
+            shown = self._dialect.render(action, clipped(text, _LEAST_SHOWN))
+            return await self._model.observation(shown, before=before, after=after, answers=answers)
 
     async def _fold_as_asked(self, step: int, parsed: Parsed, reply: Sequence[Segment]) -> None:
         try:
@@ -284,7 +305,7 @@ class Session:
         try:
             async with asyncio.timeout(_GRACE_SECONDS):
                 generated = await self._last_words(reason)
-        except (ContextOverflowError, FoldError, TimeoutError):
+        except (ContextOverflowError, FoldError, RefusedError, TimeoutError):  # some templates refuse such a question
             return self._end(otherwise, reason)
         self._spend(generated.usage)
         self._log.append(Replied(step=self._budget.actions + 1, generated=generated))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deepagent import Agent, AgentConfig, Limits, tool
+from deepagent.agent import Delta
 from deepagent.errors import ModelReplyError, ModelTimeoutError, OperatorError
 from deepagent.models import HttpModel, failures
 from deepagent.runs.events import Ended, Folded, Observed
@@ -93,10 +94,12 @@ async def stalls(exchange: Exchange, server: FakeServer) -> None:
 
 async def slow_first_token(exchange: Exchange, server: FakeServer) -> None:
     await exchange.open_stream()
-    for _ in range(20):
+    for _ in range(3):
         await exchange.send(": still reading the prompt\n\n")
-        await asyncio.sleep(0)
-    await server.generate(exchange)
+        await asyncio.sleep(0.1)  # it is slow
+    for event in server.events(exchange.path, exchange.body):
+        await exchange.event(event)
+    await exchange.event("[DONE]")
 
 
 def instead(said: Any) -> Callable[..., Any]:
@@ -126,7 +129,7 @@ def usage_everywhere(events: list[dict[str, Any]]) -> list[Any]:
 
 
 def null_content(events: list[dict[str, Any]]) -> list[Any]:
-    empty = {"choices": [{"delta": {"content": None}, "text": None, "finish_reason": None}]}
+    empty = {"choices": [{"delta": {"content": None}, "text": None, "finish_reason": None}], "text": None}
     return [empty, *events]
 
 
@@ -141,7 +144,13 @@ def stop_text_swallowed(events: list[dict[str, Any]]) -> list[Any]:
     for event in events:
         for choice in event.get("choices", []):
             choice.pop("stop_reason", None)
+            if choice.get("text", "").startswith("</"):  # vLLM
+                choice["text"], choice["token_ids"] = "", []
         event.get("__verbose", {}).pop("stopping_word", None)
+        if event.get("meta_info"):  # SGLang
+            cut = event["text"].rpartition("</")[0] or event["text"]
+            event["text"], event["output_ids"] = cut, event["output_ids"][: len(cut)]
+            event["meta_info"]["completion_tokens"] = len(cut)
     return events
 
 
@@ -317,3 +326,49 @@ async def test_an_overflow_that_folding_does_not_mend_ends_the_run_as_truncated(
             ended = await Agent(HttpModel(server.url), [price], config=config, store=store).run("What is it?")
     assert (ended.status, ended.answer) == ("truncated", None)
     assert len(server.generations) <= 4
+
+
+@FLAVOURS
+async def test_who_watches_a_reply_that_breaks_off_is_told_that_it_begins_anew(flavour, tmp_path):
+    kind: Flavour = "chat" if flavour == "native" else flavour
+    said = "It is 85." if flavour == "native" else "The answer is \\boxed{85}"
+    server = FakeServer(kind, said, functions=flavour == "native")
+    server.faults = [lambda exchange: half_an_event(exchange, server)]
+    text = ""
+    async with server:
+        with RunStore(tmp_path / "runs.sqlite") as store:
+            model = HttpModel(server.url, "toy", retries=2)
+            async for item in Agent(model, [price], config=AgentConfig(encoder="hash"), store=store).stream(
+                "How much?"
+            ):
+                if isinstance(item, Delta):
+                    text = "" if item.restarted else text + item.text
+    assert text == said
+
+
+async def test_a_result_that_the_server_cannot_even_tokenise_is_not_lost(tmp_path):
+    class Small(FakeServer):
+        async def _route(self, exchange: Exchange) -> None:
+            if exchange.path == "/tokenize" and len(exchange.body.get("prompt", "")) > 1000:
+                await exchange.answer(400, {"error": {"message": "exceeds max_model_len"}})
+            else:
+                await super()._route(exchange)
+
+    done = []
+
+    @tool
+    def pay(usd: int) -> str:
+        """Pays."""
+        done.append(usd)
+        return "paid. " * 300
+
+    def speaks(body: Any) -> Any:
+        return "<answer>ok</answer>" if done else '<tool_call>{"name": "pay", "arguments": {"usd": 5}}</tool_call>'
+
+    async with Small("vllm", speaks) as server:
+        with RunStore(tmp_path / "runs.sqlite") as store:
+            config = AgentConfig(encoder="hash")
+            ended = await Agent(HttpModel(server.url), [pay], config=config, store=store).run("Pay.")
+            events = [recorded.event for recorded in store.events(ended.id)]
+    assert (ended.answer, done) == ("ok", [5])
+    assert [event.observation.ok for event in events if isinstance(event, Observed)] == [True]

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from deepagent import AgentConfig, Limits, tool
+from deepagent import Agent, AgentConfig, Limits, RunStore, tool
 from deepagent.actions import Call
-from deepagent.errors import ConfigError
+from deepagent.errors import ConfigError, SandboxError, ToolDefinitionError
 from deepagent.runs.events import Intended, Observed, Replied, WindowOpened
 from deepagent.transcript import Message
 from tests.memory.test_folder import good
-from tests.support import HASHED, Recording, answer, calling, record
+from tests.support import HASHED, Recording, WatchedModel, answer, calling, record
 
 FEW = AgentConfig(encoder="hash", cards=1)
 
@@ -186,3 +186,64 @@ async def test_an_old_log_without_functions_is_still_read():
 
     old = {"kind": "window_opened", "number": 1, "messages": [{"role": "user", "content": "x"}], "segments": []}
     assert EVENT.validate_json(json.dumps(old)).functions == ()
+
+
+async def test_what_was_done_before_an_interruption_has_an_outcome(tmp_path):
+    done = []
+
+    @tool
+    def quick(n: int) -> str:
+        """Is done at once."""
+        done.append(n)
+        return "done"
+
+    @tool
+    async def slow() -> str:
+        """Never ends."""
+        await asyncio.Event().wait()
+        return "never"
+
+    config = HASHED.model_copy(update={"limits": Limits(seconds=0.5)})
+    recording = await run([calling(("quick", {"n": 1}), ("slow", {})), final("enough")], tmp_path, tools=[quick, slow], config=config)  # fmt: skip
+    assert done == [1]
+    assert [event.observation.error for event in recording.of(Observed)] == [None, "interrupted"]
+    assert (recording.run.status, recording.run.answer) == ("forced", "enough")
+    answered = [segment.message.answers for segment in recording.model.windows[1].segments[2:4]]
+    assert answered == ["c0", "c1"]
+
+
+async def test_a_tool_that_cannot_be_offered_ends_the_run_in_the_log(tmp_path):
+    @tool
+    def execute() -> str:
+        """Takes a name that is taken."""
+        return ""
+
+    model = WatchedModel([final("x")], functions=True)
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        with pytest.raises(ToolDefinitionError, match="rename"):
+            await Agent(model, [execute], config=HASHED, store=store).run("Do it.")
+        assert store.runs()[0].ended.status == "failed"
+
+
+async def test_calls_end_with_the_run(tmp_path):
+    """A broken sandbox ends the run; the sibling call must not go on behind its back."""
+    gone = asyncio.Event()
+
+    @tool
+    async def breaks() -> str:
+        """Breaks what the run stands on."""
+        raise SandboxError("the walls fell")
+
+    @tool
+    async def slow() -> str:
+        """Takes its time, and tidies up."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+        return ""
+
+    model = WatchedModel([calling(("slow", {}), ("breaks", {}))], functions=True)
+    with RunStore(tmp_path / "runs.sqlite") as store, pytest.raises(SandboxError):
+        await Agent(model, [breaks, slow], config=HASHED, store=store).run("Do it.")
+    assert gone.is_set()

@@ -73,7 +73,7 @@ class Story:
         getattr(self, f"_{item.kind}")(item)
 
     def _delta(self, item: Delta) -> None:
-        self._writing = (self._writing + item.text)[-400:]
+        self._writing = "" if item.restarted else (self._writing + item.text)[-400:]
         if self._status is not None:
             last = " ".join(self._writing.split())[-max(20, self._console.width - 12) :]
             self._status.update(plain(last, "dim"))

@@ -14,6 +14,7 @@ from deepagent.tools import well_formed
 
 _FENCE = re.compile(r"```([A-Za-z0-9_+-]*)[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _MAX_REPAIR = 200_000
+_DEPTH = 100
 _HOW_TO_CALL = 'write {"name": "tool_name", "arguments": {...}}'
 
 
@@ -91,7 +92,7 @@ def call(text: str) -> Call | str:
 
 def arguments(text: str, *, mend: bool = True) -> dict[str, Any] | None:
     """The arguments of a function call; None when they are no JSON object, not even with small errors mended."""
-    value = _json(text, mend=mend) if text.strip() else {}
+    value = _json(text, mend=mend) if text.strip() or not mend else {}
     return value if isinstance(value, dict) else None
 
 
@@ -118,7 +119,7 @@ def without_tags(text: str) -> Parsed:
 
 def _json(text: str, *, mend: bool = True) -> Any:
     try:
-        return _well_formed(json.loads(text, strict=False))
+        return clean(json.loads(text, strict=False))
     except (ValueError, RecursionError):
         pass
     if not mend or "{" not in text or len(text) > _MAX_REPAIR:
@@ -126,20 +127,26 @@ def _json(text: str, *, mend: bool = True) -> Any:
     from json_repair import repair_json
 
     try:
-        return _well_formed(repair_json(text[text.index("{") :], return_objects=True))
+        return clean(repair_json(text[text.index("{") :], return_objects=True))
     except (ValueError, RecursionError):
         return None
 
 
-def _well_formed(value: Any) -> Any:
-    """JSON escapes can smuggle in lone surrogates; take them out of every text."""
+def clean(value: Any, depth: int = _DEPTH) -> Any:
+    """A JSON value without lone surrogates, which escapes can smuggle into any text.
+
+    Raises:
+        ValueError: it is nested more deeply than a log can write.
+    """
     if isinstance(value, str):
         return well_formed(value)
+    if not isinstance(value, (list, dict)):
+        return value
+    if not depth:
+        raise ValueError("nested too deeply")
     if isinstance(value, list):
-        return [_well_formed(item) for item in value]
-    if isinstance(value, dict):
-        return {well_formed(key): _well_formed(item) for key, item in value.items()}
-    return value
+        return [clean(item, depth - 1) for item in value]
+    return {well_formed(key): clean(item, depth - 1) for key, item in value.items()}
 
 
 def _python_call(text: str) -> Call | None:
@@ -152,7 +159,7 @@ def _python_call(text: str) -> Call | None:
         return None
     try:
         arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
-        json.dumps(arguments)
+        arguments = clean(json.loads(json.dumps(arguments)))
     except (ValueError, TypeError, RecursionError):
         return None
     return Call(name=node.func.id, arguments=arguments)

@@ -19,10 +19,14 @@ from deepagent.dialects.base import Abilities, Opening, Parsed
 from deepagent.dialects.tags import TagsDialect
 from deepagent.errors import ToolDefinitionError
 from deepagent.grammar import Grammar
-from deepagent.tools import ToolSpec
+from deepagent.tools import JsonSchema, ToolSpec, well_formed
 from deepagent.transcript import Function, FunctionCall, Message
 
 _DESCRIPTION_CHARS = 1000
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_NAME_CHARS = 64
+"""What chat APIs take as the name of a function."""
+_SCHEMA_DEPTH = 60
 _TAGGED = re.compile(r"<(?:tool_search|tool_call|execute|answer)>|<fold_thought>|\\boxed\{")
 _ROLE = """\
 You solve the task step by step. Act by calling functions, and go on from what they return. Never guess a value that
@@ -72,7 +76,7 @@ class NativeDialect:
         self._abilities = abilities
         self._tags = TagsDialect(abilities)
         self._names: frozenset[str] = frozenset()  # of all functions
-        self._shown: frozenset[str] = frozenset()  # of those that are tools
+        self._shown: dict[str, str] = {}  # of those that are tools, and how the tools are called elsewhere
 
     def opening(self, task: str, shown: Sequence[ToolSpec], built_in: Sequence[ToolSpec]) -> Opening:
         """See `Dialect.opening`.
@@ -88,16 +92,16 @@ class NativeDialect:
             *([inside if can.call else _EXECUTE] if can.execute else []),
             *([_FOLD] if can.fold else []),
         ]
-        tools = [*built_in, *shown]
         taken = {function.name for function in (_SEARCH, _CALL, _EXECUTE, _FOLD)}
-        for spec in tools:
-            if spec.identifier in taken:
+        for spec in (*built_in, *shown):
+            name = _NO_NAME.sub("_", spec.identifier)[:_NAME_CHARS]
+            if name in taken:
                 raise ToolDefinitionError(f"the name {spec.name!r} is built in or taken; rename your tool")
-            taken.add(spec.identifier)
-            about = spec.description[:_DESCRIPTION_CHARS]
-            functions.append(Function(name=spec.identifier, description=about, parameters=spec.parameters))
+            taken.add(name)
+            self._shown[name] = spec.name
+            about = well_formed(spec.description[:_DESCRIPTION_CHARS])
+            functions.append(Function(name=name, description=about, parameters=_loggable(spec.parameters)))
         self._names = frozenset(function.name for function in functions)
-        self._shown = frozenset(spec.identifier for spec in tools)
         messages = (Message(role="system", content=_ROLE), Message(role="user", content=f"Task: {task}"))
         return Opening(messages, tuple(functions))
 
@@ -139,7 +143,7 @@ class NativeDialect:
             problem = "were cut off: be brief" if cut else f"are no JSON object: {call.arguments[:200]!r}"
             return Malformed(problem=f"the arguments of {call.name or 'a call'} {problem}")
         if call.name in self._shown:
-            return Call(name=call.name, arguments=arguments)
+            return Call(name=self._shown[call.name], arguments=arguments)
         if call.name == _SEARCH.name:
             return _with_text(arguments, "query", lambda query: Search(query=bodies.plain(query)))
         if call.name == _EXECUTE.name:
@@ -173,6 +177,14 @@ class NativeDialect:
     def demanded(self, text: str) -> str | None:
         """See `Dialect.demanded`."""
         return self._tags.demanded(text)
+
+
+def _loggable(schema: JsonSchema) -> JsonSchema:
+    """A foreign schema as the log and an API can write it; where it is nested too deeply, it says nothing."""
+    try:
+        return dict(bodies.clean(schema, _SCHEMA_DEPTH))
+    except ValueError:
+        return {"type": "object"}
 
 
 def _with_text(arguments: dict[str, Any], field: str, make: Callable[[str], Action]) -> Action:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from deepagent.actions import Action, Answer, Call, Execute, Fold, Malformed, Search
+from deepagent.control import neutralise
 from deepagent.dialects import bodies
 from deepagent.dialects.base import Abilities, Opening, Parsed
 from deepagent.dialects.held import held_calls
@@ -56,7 +57,7 @@ class TagsDialect:
     def opening(self, task: str, shown: Sequence[ToolSpec], built_in: Sequence[ToolSpec]) -> Opening:
         """See `Dialect.opening`. Built-in tools are told of when they are needed."""
         # Tool descriptions may come from elsewhere: they must not open or close chat turns.
-        cards = "\n".join(spec.card for spec in shown).replace("<|", "< |")
+        cards = neutralise("\n".join(spec.card for spec in shown))
         tools = f"Tools:\n{cards}\n\n" if cards else ""
         return Opening(
             (

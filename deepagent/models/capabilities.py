@@ -10,17 +10,16 @@ from deepagent.actions import Frozen
 from deepagent.errors import ModelError
 from deepagent.grammar import Grammar, HeldTag
 from deepagent.models.base import Sampling
-from deepagent.models.http import HttpModel
+from deepagent.models.http import NOTHING, HttpModel
 from deepagent.models.servers import ChatServer
 from deepagent.models.servers.base import function_list
 from deepagent.models.servers.tokens import TokenServer
 from deepagent.models.transport import Transport
-from deepagent.transcript import Function, Message, Window
+from deepagent.transcript import Message, Window
 
 _MARK = "QUOKKA"
 _LONG = "The quick brown fox jumps over the lazy dog. " * 40
 _YES = {"type": "object", "properties": {"ok": {"enum": ["yes"]}}, "required": ["ok"], "additionalProperties": False}
-_NOTHING = Function(name="nothing", description="Does nothing.", parameters={"type": "object", "properties": {}})
 _RATES = (
     (r"^vllm:prefix_cache_hits(?:_total)?{[^}]*} (\S+)$", r"^vllm:prefix_cache_queries(?:_total)?{[^}]*} (\S+)$"),
     (r"^sglang:cache_hit_rate{[^}]*} (\S+)$", None),
@@ -112,7 +111,7 @@ async def _keeps_reasoning(transport: Transport, server: TokenServer) -> bool:
     said = {"role": "assistant", "content": "", "reasoning": _MARK, "reasoning_content": _MARK, "tool_calls": [call]}
     shown = {"role": "tool", "tool_call_id": "call00000", "content": "nothing"}
     body = {"model": server.model, "messages": [{"role": "user", "content": "hello"}, said, shown]}
-    answer = await transport.probe("tokenize", body | {"tools": function_list([_NOTHING])})
+    answer = await transport.probe("tokenize", body | {"tools": function_list([NOTHING])})
     ids = (answer or {}).get("tokens")
     return isinstance(ids, list) and _MARK in await server.detokenize(ids)
 

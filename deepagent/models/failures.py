@@ -24,7 +24,11 @@ OVERFLOW = (
     "maximum model length",
     "max_model_len",
     "prompt is too long",
+    "input is too long",
     "too many tokens",
+    "maximum number of tokens allowed",
+    "maximum prompt length",
+    "reduce the length of the messages",
 )
 """How servers say that prompt and reply do not fit; they agree on no error code."""
 
@@ -56,7 +60,7 @@ def from_status(where: str, status: int, body: str) -> ModelError:
         body: text of the response, JSON or not.
     """
     said = server_message(body)
-    if is_overflow(said):
+    if status == 413 or (status != 429 and is_overflow(said)):  # "too many tokens" a minute is another matter
         return _overflow(where, said)
     if status in (401, 403):
         remedy = "set `api_key_env` in the model's config"
@@ -111,7 +115,7 @@ def parse_retry_after(value: str) -> float | None:
     """Seconds that a `Retry-After` header asks for: a number or an HTTP date; None when it is neither."""
     try:
         return max(0.0, float(value)) if value.strip().replace(".", "", 1).isdigit() else _until(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from deepagent.control import neutralise
 from deepagent.errors import ModelError, ModelReplyError, ModelTimeoutError, UsageError
 from deepagent.grammar import Grammar
 from deepagent.models import servers
@@ -17,7 +18,7 @@ from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_r
 from deepagent.models.failures import RefusedError
 from deepagent.models.reply import Reply
 from deepagent.models.servers import Api, ChatServer, Server
-from deepagent.models.servers.base import Terms, function_list, neutralise
+from deepagent.models.servers.base import Terms, function_list
 from deepagent.models.servers.chat import read_answer
 from deepagent.models.transport import JsonObject, Transport
 from deepagent.models.turns import Turns
@@ -25,7 +26,9 @@ from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
 
 _ABORT_SECONDS = 5.0
-_NOTHING = Function(name="nothing", description="Does nothing.", parameters={"type": "object", "properties": {}})
+_MOST_ADAPTIONS = 8
+NOTHING = Function(name="nothing", description="Does nothing.", parameters={"type": "object", "properties": {}})
+"""What a server is offered only to see whether it takes functions."""
 
 
 class HttpModel:
@@ -70,7 +73,9 @@ class HttpModel:
         self._turns = turns
         self._functions = functions
         self._server: Server | None = None
+        self._beside: ChatServer | None = None
         self._marks: Turns | None = None
+        self._holds = True  # whether the server holds answers to a schema, as far as is known
         self._aborts: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -133,10 +138,13 @@ class HttpModel:
             ModelError: it cannot be asked.
         """
         server = self._chat
-        hello = server.converse([Message(role="user", content="hello")], Sampling(max_tokens=1), 1)
-        body = hello | {"tools": function_list([_NOTHING]), "tool_choice": "auto"}
+        hello, tools = [Message(role="user", content="hello")], function_list([NOTHING])
+
+        def body(id: str) -> JsonObject:
+            return server.converse(hello, Sampling(), 1) | {"tools": tools, "tool_choice": "auto"}
+
         try:
-            await self._exchange(server, lambda id: body, read_answer, None)
+            await self._exchange(server, body, read_answer, None)
         except RefusedError as error:
             if error.status in (401, 403):
                 raise
@@ -191,7 +199,7 @@ class HttpModel:
         messages = [message.model_copy(update={"content": neutralise(message.content)}) for message in messages]
         asked = (await self._opened.prompt(messages)).tokens
         limit = room_for_reply(self.context, asked, sampling)
-        held = self._opened.held(schema) if schema is not None else {}
+        held = self._opened.held(schema) if schema is not None and self._holds else {}
 
         def body(id: str) -> JsonObject:
             return server.converse(messages, sampling, limit) | held
@@ -201,7 +209,7 @@ class HttpModel:
         except RefusedError as error:
             if not held or error.status not in (400, 422):
                 raise
-            held = {}
+            self._holds, held = False, {}
             return await self._ask(server, body, asked, read=read_answer)
 
     async def _ask(
@@ -238,13 +246,16 @@ class HttpModel:
             body, reply = build(id), Reply(read, listen() if listen else None)
             return body, reply
 
+        until = asyncio.get_running_loop().time() + self._transport.timeout
+        adaptions = 0
         try:
             while True:
                 try:
-                    await self._transport.stream(server.path, attempt)
+                    await self._transport.stream(server.path, attempt, until)
                     break
                 except ModelError as error:
-                    if isinstance(error, ModelTimeoutError) or not server.adapt(error, body):
+                    adaptions += 1
+                    if adaptions > _MOST_ADAPTIONS or not server.adapt(error, body):
                         raise
         except (asyncio.CancelledError, ModelTimeoutError):
             self._abort(server, id)
@@ -271,7 +282,11 @@ class HttpModel:
     def _chat(self) -> ChatServer:
         """The server as one that takes messages, which every server is besides."""
         opened = self._opened
-        return opened if isinstance(opened, ChatServer) else ChatServer(opened.model, opened.context)
+        if isinstance(opened, ChatServer):
+            return opened
+        if self._beside is None:
+            self._beside = ChatServer(opened.model, opened.context, opened.neutral)
+        return self._beside
 
     @property
     def _opened(self) -> Server:

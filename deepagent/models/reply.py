@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from deepagent.transcript import FunctionCall
 
 MAX_TEXT = 4 << 20
 """Characters of one reply; no step is that long."""
+_NO_ID = re.compile(r"[^A-Za-z0-9_.:-]")
 MAX_CALLS = 64
 """Function calls of one reply."""
 
@@ -40,7 +42,8 @@ class Reply:
     _pieces: list[str] = field(default_factory=list)
     _thoughts: list[str] = field(default_factory=list)
     _said: list[str] = field(default_factory=list)
-    _calls: dict[int, dict[str, str]] = field(default_factory=dict)
+    _calls: list[dict[str, str]] = field(default_factory=list)
+    _places: dict[int | None, dict[str, str]] = field(default_factory=dict)
     _asked: int | None = None
     _cached: int | None = None
     _half: str = ""
@@ -86,8 +89,10 @@ class Reply:
         """The function calls so far, in the server's order, each with an id that no other has."""
         found: list[FunctionCall] = []
         used: set[str] = set()
-        for number, (_, part) in enumerate(sorted(self._calls.items())):
+        for number, part in enumerate(self._calls):
             id = part["id"]
+            if id and part in self._calls[:number]:  # said twice, which must not be done twice
+                continue
             while not id or id in used:  # some servers repeat ids, some send none; nine letters suit all of them
                 id = f"call{number:05d}" if not id else f"{id[:60]}x"
             used.add(id)
@@ -124,22 +129,30 @@ class Reply:
     def add_call(self, index: object, id: object, name: object, arguments: object) -> None:
         """Take a piece of a function call: names and arguments arrive in parts, ids once.
 
-        Where a server leaves the index out, a new id begins a new call.
+        Where a server leaves the index out, or repeats it, a new id begins a new call, or a new name without any.
 
         Raises:
             ModelReplyError: there are more calls than any step has, or the parts are no text.
         """
-        last = max(self._calls, default=-1)
-        goes_on = last in self._calls and (not id or id == self._calls[last]["id"])
-        place = index if isinstance(index, int) and index >= 0 else last if goes_on else last + 1
-        if place not in self._calls and len(self._calls) >= MAX_CALLS:
-            raise ModelReplyError(f"the reply calls more than {MAX_CALLS} functions at once")
-        part = self._calls.setdefault(place, {"id": "", "name": "", "arguments": ""})
-        if isinstance(id, str) and not part["id"]:
-            part["id"] = id
-        for key, piece in (("name", name), ("arguments", arguments)):
-            if piece is not None:
-                part[key] += self._counted(piece).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        id = _NO_ID.sub("", self._piece(id))[:64] if isinstance(id, str) else ""
+        name, more = self._piece(name), self._piece(arguments)
+        part = self._places.get(index if isinstance(index, int) else None)
+        new_id = bool(part and id and part["id"] and id != part["id"])
+        new_name = bool(part and not isinstance(index, int) and not id and name and part["name"])
+        if part is None or new_id or new_name:
+            if len(self._calls) >= MAX_CALLS:
+                raise ModelReplyError(f"the reply calls more than {MAX_CALLS} functions at once")
+            part = {"id": "", "name": "", "arguments": ""}
+            self._calls.append(part)
+        self._places[index if isinstance(index, int) else None] = part
+        part["id"] = part["id"] or id
+        part["name"] = part["name"] or name
+        part["arguments"] += more
+
+    def _piece(self, text: object) -> str:
+        """Text that can be encoded; none is empty."""
+        whole = "" if text is None else self._counted(text)
+        return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _counted(self, text: object) -> str:
         if not isinstance(text, str):
@@ -158,7 +171,7 @@ class Reply:
         if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
             raise ModelReplyError("the server sent token ids that are no numbers")
         self.ids.extend(ids)
-        self.logprobs.extend(float(one) if isinstance(one, (int, float)) else None for one in logprobs)
+        self.logprobs.extend(one if isinstance(one, float) else None for one in logprobs)
 
     def report(self, usage: object) -> None:
         """Take a usage object in the form of the OpenAI API; anything else is ignored."""

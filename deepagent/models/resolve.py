@@ -68,7 +68,8 @@ def from_config(config: ModelConfig) -> Model:
     key = None
     if config.api_key_env is not None:
         key = os.environ.get(config.api_key_env)
-        if not key:
+        key = key.strip() if key else ""
+        if not key.isprintable() or not key:
             raise ConfigError(f"the key for {config.url} is missing: set the environment variable {config.api_key_env}")
     return HttpModel(
         config.url,

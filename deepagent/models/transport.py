@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -26,6 +28,8 @@ from deepagent.models import failures
 from deepagent.models.sse import EventParser
 
 T = TypeVar("T")
+_API_BASE = re.compile(r"/(?:v\d+\w*|openai)$")
+"""An API's own base, such as `/v1beta/openai`; anything else is a root to which `v1/` is added."""
 JsonObject = dict[str, Any]
 
 
@@ -48,6 +52,8 @@ Attempt = Callable[[], tuple[JsonObject, Listener]]
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 """Longest wait for the next byte: a slow machine may read a long prompt for minutes before the first token."""
+AFTER_END_SECONDS = 5.0
+"""Wait for usage and `[DONE]` once the reply has said how it ends."""
 MAX_BODY = 16 << 20
 MAX_ERROR = 1 << 20
 MAX_STREAM = 256 << 20
@@ -81,6 +87,8 @@ class Transport:
         self._retries = retries
         self._key = api_key
         self._local = _is_loopback(parts.hostname or "")
+        self._bare = _API_BASE.search(parts.path) is not None
+        self._proxy = None if self._local else _proxy(parts.scheme, parts.hostname or "")
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -93,7 +101,7 @@ class Transport:
             ),
             connector=aiohttp.TCPConnector(limit=0),  # how many runs there are is the caller's business
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=not self._local,  # a proxy from the environment must not see requests to this machine
+            trust_env=False,  # it would also send passwords from the user's .netrc
         )
         return self
 
@@ -112,6 +120,11 @@ class Transport:
         """Send a JSON object and return the one that comes back. Errors as `stream`."""
         return self._object(await self.read("POST", path, body))
 
+    @property
+    def timeout(self) -> float:
+        """Longest time of one request in seconds."""
+        return self._timeout
+
     async def read(self, method: str, path: str, body: JsonObject | None = None) -> str:
         """Send a request and return the text that comes back. Errors as `stream`."""
 
@@ -122,10 +135,11 @@ class Transport:
 
         return await self._retry(attempt)
 
-    async def stream(self, path: str, attempt: Attempt) -> None:
+    async def stream(self, path: str, attempt: Attempt, until: float | None = None) -> None:
         """Send a JSON object and have each event of the reply heard.
 
-        Each attempt has its own body and listener: a reply that breaks off is asked for again, and heard anew.
+        Each attempt has its own body and listener: a reply that breaks off is asked for again, and heard anew. The
+        time limit ends at `until` of the loop's clock, where several requests share one.
 
         Raises:
             BrokenReplyError: it keeps breaking off in the middle.
@@ -144,21 +158,21 @@ class Transport:
                 else:
                     listener.hear(self._object(await self._text(response, MAX_BODY)))
 
-        await self._retry(once)
+        await self._retry(once, until)
 
     async def probe(self, path: str, body: JsonObject | None = None) -> JsonObject | None:
-        """Ask whether the server knows a path: its answer, or None where it does not.
+        """Ask whether the server knows a path: its answer, or None where it does not, in whatever words.
 
         Raises:
-            ModelError: it knows nobody without the right key, or cannot be asked.
+            ModelError: it cannot be reached.
         """
         try:
             return await (self.get(path) if body is None else self.post(path, body))
-        except failures.RefusedError as error:
-            if error.status in (401, 403):
-                raise
+        except (failures.StatusError, ModelReplyError):
             return None
-        except ModelReplyError:
+        except BrokenReplyError as error:
+            if error.__cause__ is not None:  # the connection broke; otherwise the answer was an error, with status 200
+                raise
             return None
 
     def _send(
@@ -166,14 +180,17 @@ class Transport:
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if self._session is None:
             raise UsageError("the model is not open: use it inside `async with`")
+        path = path.removeprefix("v1/") if self._bare else path
         # A model server has no reason to send us elsewhere, least of all with the key.
-        return self._session.request(method, f"{self.where}/{path}", json=body, headers=headers, allow_redirects=False)
+        return self._session.request(
+            method, f"{self.where}/{path}", json=body, headers=headers, allow_redirects=False, proxy=self._proxy
+        )
 
-    async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, attempt: Callable[[], Awaitable[T]], until: float | None = None) -> T:
         """Make attempts until one succeeds, fails for good, or time and retries are used up."""
         last: ModelError | None = None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._timeout):
                 for number in range(self._retries + 1):
                     try:
                         return await attempt()
@@ -194,6 +211,25 @@ class Transport:
         raise last or self._late()
 
     async def _events(self, response: aiohttp.ClientResponse, listener: Listener) -> None:
+        """Have events heard until the reply is whole; what may come after its end is waited for a short time only."""
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for data in self._data(response):
+                    if data.strip() == "[DONE]" or listener.hear(self._parse(data)):
+                        return
+                    if listener.complete and patience.when() is None:
+                        patience.reschedule(clock() + AFTER_END_SECONDS)
+        except BrokenReplyError as error:  # the server says so itself
+            raise _PassingError(error, None) from error
+        except (aiohttp.ClientError, TimeoutError):
+            if not listener.complete:
+                raise
+        if not listener.complete:
+            broken = f"{self.where} closed the connection in the middle of a reply: look at its log"
+            raise _PassingError(BrokenReplyError(broken), None)
+
+    async def _data(self, response: aiohttp.ClientResponse) -> AsyncIterator[str]:
         parser = EventParser()
         size = 0
         async for chunk in response.content.iter_any():
@@ -201,22 +237,14 @@ class Transport:
             if size > MAX_STREAM:
                 raise ModelReplyError(f"{self.where} sent more than {MAX_STREAM >> 20} MiB: it is not a model server")
             for data in parser.feed(chunk):
-                if data.strip() == "[DONE]":
-                    return
-                try:
-                    if listener.hear(self._parse(data)):
-                        return
-                except BrokenReplyError as error:  # the server says so itself
-                    raise _PassingError(error, None) from error
-        if not listener.complete:
-            broken = f"{self.where} closed the connection in the middle of a reply: look at its log"
-            raise _PassingError(BrokenReplyError(broken), None)
+                yield data
 
     async def _check(self, response: aiohttp.ClientResponse) -> None:
         """Raise what a status other than success stands for."""
         if 200 <= response.status < 300:
             return
-        error = failures.from_status(self.where, response.status, await self._text(response, MAX_ERROR))
+        text = self._secret(await self._text(response, MAX_ERROR))
+        error = failures.from_status(self.where, response.status, text)
         if response.status in failures.RETRIED and not isinstance(error, ContextOverflowError):
             raise _PassingError(error, response.headers.get("retry-after"))
         raise error
@@ -244,8 +272,12 @@ class Transport:
         if not isinstance(data, dict):
             raise ModelReplyError(f"{self.where} answered JSON that is no object: {text[:80]!r}")
         if data.get("error"):
-            raise failures.from_message(self.where, text)
+            raise failures.from_message(self.where, self._secret(text))
         return data
+
+    def _secret(self, text: str) -> str:
+        """What a server said, without the key that it may have quoted."""
+        return text.replace(self._key, "***") if self._key else text
 
     def _broken(self, error: aiohttp.ClientError) -> ModelUnavailableError:
         if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
@@ -269,6 +301,11 @@ class _PassingError(Exception):
 
 def _said(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _proxy(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names for a host."""
+    return None if proxy_bypass(host) else getproxies().get(scheme)
 
 
 def _is_loopback(host: str) -> bool:

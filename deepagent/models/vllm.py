@@ -15,19 +15,20 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from deepagent.errors import ContextOverflowError, ModelTimeoutError, ModelUnavailableError, UsageError
+from deepagent.control import neutralise, split_control, without_end_token
+from deepagent.errors import (
+    ContextOverflowError,
+    ModelError,
+    ModelReplyError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    UsageError,
+)
 from deepagent.grammar import Grammar
 from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_reply
 from deepagent.models.failures import is_overflow
 from deepagent.models.reply import Reply
-from deepagent.models.servers.base import (
-    function_list,
-    neutralise,
-    settle_tokens,
-    split_control,
-    token_prompt,
-    without_end_token,
-)
+from deepagent.models.servers.base import function_list, settle_tokens, token_prompt
 from deepagent.models.turns import Turns
 from deepagent.tools import JsonSchema, told
 from deepagent.transcript import Function, Message, Segment, Window
@@ -114,13 +115,17 @@ class VllmModel:
             engine.shutdown()  # not in a thread: its task in this loop would take the end for a crash
 
     async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
-        """See `Model.prompt`."""
-        text = self._tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in messages],
-            tools=function_list(functions) or None,
-            add_generation_prompt=True,
-            tokenize=False,
-        )
+        """See `Model.prompt`.
+
+        Raises:
+            ModelReplyError: the model's chat template refuses the messages.
+        """
+        asked = [{"role": message.role, "content": message.content} for message in messages]
+        tools, tokenizer = function_list(functions) or None, self._opened and self._tokenizer
+        try:
+            text = tokenizer.apply_chat_template(asked, tools=tools, add_generation_prompt=True, tokenize=False)
+        except Exception as error:  # a template is a program of the model's publisher
+            raise ModelReplyError(f"the chat template of {self.name} fails: {told(error)}") from error
         return Segment(kind="prompt", text=text, token_ids=self._encode(text))
 
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
@@ -171,8 +176,13 @@ class VllmModel:
         """See `Model.chat`. Raises as `generate`."""
         messages = [message.model_copy(update={"content": neutralise(message.content)}) for message in messages]
         prompt = await self.prompt(messages)
-        held = {"json": schema} if schema is not None else None
-        return await self._ask(list(prompt.token_ids or ()), sampling, (), None, held)
+        ids = list(prompt.token_ids or ())
+        if schema is not None:
+            # A schema that cannot be compiled is left out, as everywhere: the answer is checked anyway.
+            with contextlib.suppress(ModelUnavailableError):
+                held = {"json": schema, "disable_any_whitespace": True}
+                return await self._ask(ids, sampling, (), None, held)
+        return await self._ask(ids, sampling, (), None, None)
 
     async def _ask(
         self,
@@ -197,6 +207,8 @@ class VllmModel:
                 async for output in outputs:
                     if reply.hear({"output": output}):
                         break
+        except ModelError:
+            raise
         except TimeoutError as error:
             raise ModelTimeoutError(f"{self.name} did not finish in {self._timeout:g} s: raise `timeout`") from error
         except Exception as error:  # vLLM has errors of many kinds, none of which ends our process

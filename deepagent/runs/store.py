@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from deepagent.actions import Frozen
 from deepagent.errors import StoreError, UsageError
@@ -100,10 +101,10 @@ class RunStore:
             Recorded(sequence=sequence + offset, at=time.time(), event=event) for offset, event in enumerate(events)
         ]
         values: list[object] = []
-        for one in recorded:
-            values += (run, one.sequence, one.at, one.event.kind, one.event.model_dump_json(exclude_none=True))
         rows = ", ".join(["(?, ?, ?, ?, ?)"] * len(recorded))
         with _translated(self.path):  # one statement is a transaction by itself
+            for one in recorded:
+                values += (run, one.sequence, one.at, one.event.kind, one.event.model_dump_json(exclude_none=True))
             self._connection.execute(f"INSERT INTO events VALUES {rows}", values)  # noqa: S608 (only question marks)
         return recorded
 
@@ -204,5 +205,5 @@ def _read(body: str, run: str) -> Event:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, PydanticSerializationError) as error:
         raise StoreError(f"run store {path}: {error}; check the disk, its permissions and free space") from error

@@ -1,13 +1,14 @@
 """Actions as function calls: what is offered, what is read, and what small servers get wrong."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepagent.actions import Answer, Call, Execute, Fold, Malformed, Search
-from deepagent.dialects import Abilities, NativeDialect, Parsed
+from deepagent.dialects import Abilities, NativeDialect, Parsed, TagsDialect
 from deepagent.errors import ToolDefinitionError
 from deepagent.tools import ToolSpec
 from deepagent.transcript import FunctionCall, Message
@@ -106,6 +107,33 @@ def test_several_calls_of_one_reply_are_several_actions_in_order():
     assert parsed.answers == ("id0", "id1", "id2")
 
 
+def test_a_call_that_was_cut_off_before_its_arguments_is_not_made_without_any():
+    assert isinstance(read(said("", ("recall", "")), finish="length").action, Malformed)
+
+
+@pytest.mark.parametrize("nested", ['{"sku": ' + "[" * 300 + "]" * 300 + "}", '{"a":' * 300 + "1" + "}" * 300])
+def test_arguments_that_no_log_could_write_are_refused(nested):
+    assert isinstance(read(said("", ("recall", nested))).action, Malformed)
+    assert isinstance(TagsDialect(EVERYTHING).parse(f"<tool_call>{nested}</tool_call>", "stop").action, Malformed)
+
+
+def test_what_tools_say_of_themselves_can_always_be_logged_and_named():
+    deep: dict = {"type": "object"}
+    for _ in range(300):
+        deep = {"type": "object", "properties": {"x": deep}}
+    tools = [
+        ToolSpec(name="é" * 90, description="half \ud83e", parameters={"properties": {"x": {"description": "\ud83e"}}}),
+        ToolSpec(name="deep", parameters=deep),
+    ]
+    made = NativeDialect(EVERYTHING)
+    functions = made.opening("Do it.", tools, []).functions
+    for function in functions:
+        function.model_dump_json()
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", function.name)
+    message = said("", (functions[-2].name, {}))
+    assert made.parse("", "stop", message).action == Call(name="é" * 90, arguments={}), "called back by its own name"
+
+
 def test_a_program_that_was_cut_off_is_never_run_in_part():
     parsed = read(said("", ("execute", '{"code": "delete(everything) if')), finish="length")
     assert isinstance(parsed.action, Malformed)
@@ -136,12 +164,12 @@ def test_a_reply_that_was_cut_off_before_any_call_is_no_answer():
     [
         '{"name": "shop_price", "arguments": {"sku": "a"}}',
         'I look.\n```json\n{"name": "shop_price", "arguments": {"sku": "a"}}\n```',
-        '<tool_call>\n{"name": "shop_price", "arguments": {"sku": "a"}}\n</tool_call>',
+        '<tool_call>\n{"name": "shop.price", "arguments": {"sku": "a"}}\n</tool_call>',
     ],
 )
 def test_a_call_written_as_text_is_read_where_the_server_parses_none(text):
     parsed = read(said(text), shown=(PRICE,))
-    assert parsed.action == Call(name="shop_price", arguments={"sku": "a"})
+    assert parsed.action == Call(name="shop.price", arguments={"sku": "a"})
     assert parsed.answers == ()
 
 

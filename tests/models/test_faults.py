@@ -1,6 +1,7 @@
 """Every way in which a server can fail ends in a right reply or a typed error, in bounded time."""
 
 import asyncio
+import json
 import socket
 
 import pytest
@@ -13,7 +14,7 @@ from deepagent.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from deepagent.models import Generated, HttpModel, Sampling
+from deepagent.models import Generated, HttpModel, Sampling, transport
 from deepagent.transcript import Message, Window
 from tests.models.fake_server import Exchange, FakeServer
 
@@ -323,3 +324,114 @@ async def test_fields_of_the_wrong_type_are_model_errors(event):
     async with FakeServer("llama", faults=[stream(event)]) as server:
         with pytest.raises(ModelError):
             await ask(server)
+
+
+@pytest.mark.parametrize("flavour", ["vllm", "chat"])
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        (200, '{"error": "Unexpected endpoint or method. (GET /props)"}'),
+        (403, '{"message": "Missing Authentication Token"}'),
+        (500, '{"error": "no such route"}'),
+        (404, "<html>"),
+    ],
+)
+async def test_a_server_may_say_in_any_words_that_it_does_not_know_a_path(flavour, code, body):
+    class Gateway(FakeServer):
+        async def _route(self, exchange: Exchange) -> None:
+            known = ("models", "completions", "tokenize") if flavour == "vllm" else ("models", "completions")
+            if exchange.path.endswith((*known, "detokenize")):
+                await super()._route(exchange)
+            else:
+                await exchange.answer(code, body)
+
+    async with Gateway(flavour, "hello") as server:
+        assert (await ask(server, retries=0)).segment.text == "hello"
+
+
+async def test_a_wrong_key_is_told_at_once():
+    class Locked(FakeServer):
+        async def _route(self, exchange: Exchange) -> None:
+            await exchange.answer(401, "{}")
+
+    async with Locked("chat") as server:
+        with pytest.raises(ModelUnavailableError, match="refuses the key"):
+            await ask(server)
+
+
+@FLAVOURS
+async def test_a_reply_that_is_whole_counts_even_if_its_connection_breaks_then(flavour):
+    async def broken_end(exchange: Exchange) -> None:
+        await exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        data = f"data: {json.dumps(piece('hello', 'length'))}\n\n".encode()
+        await exchange.send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+    async with FakeServer(flavour, faults=[broken_end] * 3) as server:
+        assert (await ask(server)).segment.text == "hello"
+    assert len(server.generations) == 1
+
+
+@FLAVOURS
+async def test_nothing_is_waited_for_long_once_a_reply_is_whole(flavour, monkeypatch):
+    async def stays_open(exchange: Exchange) -> None:
+        await exchange.open_stream()
+        await exchange.event(piece("hello", "length"))
+        await exchange.gone()
+
+    monkeypatch.setattr(transport, "AFTER_END_SECONDS", 0.05)
+    async with FakeServer(flavour, faults=[stays_open]) as server:
+        assert (await ask(server)).segment.text == "hello"
+
+
+async def test_too_many_tokens_a_minute_is_no_overflow():
+    busy = status(429, '{"error": {"message": "Too many tokens, please wait before trying again."}}')
+    async with FakeServer(faults=[busy]) as server:
+        assert (await ask(server)).segment.text == "hello"
+
+
+@pytest.mark.parametrize("code", [400, 413])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The input token count (40000) exceeds the maximum number of tokens allowed (32768).",
+        "This model's maximum prompt length is 131072",
+        "Input is too long for requested model.",
+        "Please reduce the length of the messages or completion.",
+    ],
+)
+async def test_an_overflow_is_known_in_the_words_of_many_servers(code, said):
+    async with FakeServer(faults=[status(code, json.dumps({"error": {"message": said}}))]) as server:
+        with pytest.raises(ContextOverflowError):
+            await ask(server)
+
+
+async def test_a_server_that_quotes_the_key_does_not_give_it_away():
+    async def quotes(exchange: Exchange) -> None:
+        await exchange.answer(400, {"error": {"message": f"bad header {exchange.headers['authorization']}"}})
+
+    async with FakeServer(faults=[quotes]) as server, HttpModel(server.url, api_key="sk-SECRET") as model:
+        window = Window(MESSAGES, [await model.prompt(MESSAGES)])
+        with pytest.raises(ModelUnavailableError) as raised:
+            await model.generate(window, Sampling())
+    assert "SECRET" not in str(raised.value)
+
+
+async def test_passwords_of_other_programs_are_not_sent(tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("default login user password hunter2\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(transport, "_is_loopback", lambda host: False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    async with FakeServer() as server:
+        await ask(server)
+        assert not any("authorization" in one.headers for one in server.seen)
+
+
+@pytest.mark.parametrize(
+    ("base", "path"), [("/v1", "/v1/"), ("", "/v1/"), ("/v1beta/openai", "/v1beta/openai/"), ("/api/v4", "/api/v4/")]
+)
+async def test_the_base_of_an_api_may_be_any(base, path):
+    async with FakeServer("chat") as server:
+        url = server.url.removesuffix("/v1") + base
+        async with HttpModel(url, "toy", context=4096, functions=False) as model:
+            await model.chat(MESSAGES, Sampling())
+    assert server.generations[-1].path == f"{path}chat/completions"

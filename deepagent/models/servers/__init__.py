@@ -31,8 +31,11 @@ async def detect(transport: Transport, model: str | None, api: Api, context: int
         ConfigError: the server offers no completions but they are wanted, or what it does not say is not configured.
         ModelError: it cannot be asked.
     """
-    listed = await transport.probe("v1/models") or {}
+    listed = await _listed(transport)
     name = model or _only_model(listed, transport.where)
+    known = context or _listed_size(listed, name)
+    if api == "chat" and known:
+        return ChatServer(name, known, _neutral(listed, name))
     properties = await transport.probe("props")
     settings = (properties or {}).get("default_generation_settings")
     if isinstance(settings, dict):
@@ -42,14 +45,31 @@ async def detect(transport: Transport, model: str | None, api: Api, context: int
         hello = {"model": name, "messages": [{"role": "user", "content": "hello"}], "add_generation_prompt": True}
         tokenized = await transport.probe("tokenize", hello) or {}
         if isinstance(tokenized.get("tokens"), list):
-            told = _listed_size(listed, name) or _size(tokenized.get("max_model_len"))
-            size = context or told or _unknown_size(transport.where)
+            size = known or _size(tokenized.get("max_model_len")) or _unknown_size(transport.where)
             if await transport.probe("model_info") is not None:
                 return SglangServer(transport, name, size)
             return VllmServer(transport, name, size, abort_path=await _abort_path(transport))
         if api == "completions":
             raise ConfigError(f"{transport.where} offers no chat template for completions: set api to chat or auto")
-    return ChatServer(name, context or _listed_size(listed, name) or _unknown_size(transport.where))
+    return ChatServer(name, known or _unknown_size(transport.where), _neutral(listed, name))
+
+
+async def _listed(transport: Transport) -> JsonObject:
+    """The models that the server lists. A wrong key shows here; gateways refuse elsewhere what they do not know."""
+    try:
+        return await transport.get("v1/models")
+    except StatusError as error:
+        if error.status in (401, 403):
+            raise
+    except ModelReplyError:
+        pass
+    return {}
+
+
+def _neutral(listed: JsonObject, name: str) -> JsonObject:
+    """What keeps servers from sampling as the model's publisher would; only they know these fields."""
+    owner = next((one.get("owned_by") for one in _models(listed) if one.get("id") == name), None)
+    return {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0} if owner in ("vllm", "sglang") else {}
 
 
 async def _abort_path(transport: Transport) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
+from deepagent.control import neutralise
 from deepagent.errors import ModelError
 from deepagent.grammar import Grammar
 from deepagent.models.base import Sampling
@@ -16,13 +16,9 @@ from deepagent.models.transport import JsonObject
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
 
-CONTROL = re.compile(
-    r"<[|｜][^<>\s]{1,64}[|｜]>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_(?:turn|image)>|\[/?INST\]"
-)
-"""Text that tokenizers of chat models may read as control tokens."""
-_STARTS = re.compile(f"(?={CONTROL.pattern})")
-"""Where one begins, also inside another."""
-_LAST = re.compile(f"(?:{CONTROL.pattern})$")
+MOST_STOPS = 4
+"""What most servers take; the caller's listener sees the others."""
+_WHOLE_TAG = re.compile(r"\s*(?:<\S+>|\[\S+\])\s*")
 
 
 @dataclass(frozen=True)
@@ -76,6 +72,11 @@ class Server(Tokenizing, Protocol):
     path: str
 
     @property
+    def neutral(self) -> JsonObject:
+        """Fields of a chat body that switch off what the server would else add to the sampling."""
+        ...
+
+    @property
     def abort_path(self) -> str | None:
         """Where a request is ended by its id, beside closing the connection; None where nowhere."""
         ...
@@ -113,24 +114,6 @@ def token_prompt(window: Window) -> list[int] | str:
     return "".join(neutralise(one.text) if one.kind == "observation" else one.text for one in window.segments)
 
 
-def neutralise(text: str) -> str:
-    """Break up what may be read as a control token, with a character that is not seen."""
-    return "\u200b".join(split_control(text))
-
-
-def split_control(text: str) -> list[str]:
-    """Cut a text inside everything that may be read as a control token, so that no piece holds a whole one."""
-    if "<" not in text and "[" not in text:  # as all control tokens begin
-        return [text] if text else []
-    cuts = [0, *(match.start() + 1 for match in _STARTS.finditer(text)), len(text)]
-    return [text[start:end] for start, end in pairwise(cuts) if start < end]
-
-
-def without_end_token(text: object) -> object:
-    """A reply's last piece without the end token that servers show when they are asked for control tokens."""
-    return _LAST.sub("", text) if isinstance(text, str) else text
-
-
 async def settle_tokens(reply: Reply, detokenize: Callable[[Sequence[int]], Awaitable[str]]) -> Segment:
     """The segment of a reply whose server reports token ids: text and ids say the same, and the ids are the truth.
 
@@ -142,8 +125,16 @@ async def settle_tokens(reply: Reply, detokenize: Callable[[Sequence[int]], Awai
         return Segment(kind="generated", text=text)
     logprobs = tuple(reply.logprobs) if len(reply.logprobs) == len(ids) else None
     read_back = text if reply.finish == "length" else await detokenize(ids)
-    if reply.eos and read_back != text and read_back.startswith(text):
-        ids, logprobs, read_back = ids[:-1], logprobs[:-1] if logprobs else None, text
+    ended = False
+    if reply.eos and read_back == text:  # the end token is not there, or was not known for one in the text
+        last = await detokenize(ids[-1:])
+        ended = _WHOLE_TAG.fullmatch(last) is not None and text.endswith(last)
+        read_back = text.removesuffix(last) if ended else text
+        text = read_back
+    elif reply.eos and read_back.startswith(text):
+        ended, read_back = True, text
+    if ended:
+        ids, logprobs = ids[:-1], logprobs[:-1] if logprobs else None
     text = read_back if read_back.startswith(text) else text
     return Segment(kind="generated", text=text, token_ids=ids, logprobs=logprobs)
 
@@ -154,5 +145,13 @@ def response_format(schema: JsonSchema) -> JsonObject:
 
 
 def function_list(functions: Sequence[Function]) -> list[JsonObject]:
-    """Functions as the OpenAI API and chat templates know them."""
-    return [{"type": "function", "function": function.model_dump()} for function in functions]
+    """Functions as the OpenAI API and chat templates know them; what tools say of themselves stays text there."""
+    return [{"type": "function", "function": _neutral(function.model_dump())} for function in functions]
+
+
+def _neutral(value: Any) -> Any:
+    if isinstance(value, str):
+        return neutralise(value)
+    if isinstance(value, dict):
+        return {neutralise(key): _neutral(inner) for key, inner in value.items()}
+    return [_neutral(inner) for inner in value] if isinstance(value, (list, tuple)) else value

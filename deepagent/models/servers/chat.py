@@ -8,21 +8,25 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from deepagent.control import neutralise
 from deepagent.errors import ModelError
 from deepagent.models.base import Sampling
 from deepagent.models.failures import RefusedError
 from deepagent.models.reply import Reply, first_choice
-from deepagent.models.servers.base import Terms, function_list, neutralise, response_format
+from deepagent.models.servers.base import MOST_STOPS, Terms, function_list, response_format
 from deepagent.models.transport import JsonObject
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, FunctionCall, Message, Segment, Window
 
-MOST_STOPS = 4
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _OPTIONAL = (
     "temperature", "top_p", "top_k", "seed", "stop", "stream_options", "reasoning_content", "reasoning", "max_tokens"
 )  # fmt: skip
 """What a body can do without: no two hosted APIs take the same fields."""
+_NOT_TAKEN = re.compile(
+    r"(?i)unsupported|not? support|not (?:permitted|allowed)|unknown|unrecognized|unexpected|extra |deprecated"
+)
+"""Words of a server that does not take a field at all, rather than its value."""
 
 
 class ChatServer:
@@ -34,15 +38,17 @@ class ChatServer:
     Args:
         model: name of the model.
         context: window in tokens.
+        neutral: fields that switch off what the server would else add to the sampling.
     """
 
     kind = "chat API"
     path = "v1/chat/completions"
     abort_path = None
 
-    def __init__(self, model: str, context: int) -> None:
+    def __init__(self, model: str, context: int, neutral: JsonObject | None = None) -> None:
         self.model = model
         self.context = context
+        self.neutral = neutral or {}
         self.left_out: set[str] = set()
         """Fields that the server refused."""
 
@@ -82,6 +88,7 @@ class ChatServer:
             "top_p": sampling.top_p,
             "stream": True,
             "stream_options": {"include_usage": True},
+            **self.neutral,
         }
         # Not part of every chat API, so only sent when they say something.
         if sampling.top_k:
@@ -104,8 +111,9 @@ class ChatServer:
         """Leave out what the server named in its refusal, if we can do without it."""
         if not isinstance(error, RefusedError) or error.status not in (400, 422):
             return False
-        named = next((key for key in _OPTIONAL if key in _keys(body) and re.search(rf"\b{key}\b", error.said)), None)
-        if named is None:
+        sent = _keys(body)
+        named = next((key for key in _OPTIONAL if key in sent and re.search(rf"\b{key}\b", error.said)), None)
+        if named is None or not _NOT_TAKEN.search(error.said):
             return False
         # A server that does not want one name for reasoning need not want the other.
         self.left_out |= {"reasoning", "reasoning_content"} if named.startswith("reasoning") else {named}
@@ -122,10 +130,11 @@ class ChatServer:
         reply.write(delta.get("reasoning") or delta.get("reasoning_content"), reasoning=True)
         reply.write(delta.get("content"))
         calls = delta.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
+        for number, call in enumerate(calls if isinstance(calls, list) else ()):
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
-                reply.add_call(call.get("index"), call.get("id"), function.get("name"), function.get("arguments"))
+                place = number if "message" in choice else call.get("index")  # a whole message holds whole calls
+                reply.add_call(place, call.get("id"), function.get("name"), function.get("arguments"))
         stop = choice.get("stop_reason", choice.get("matched_stop"))
         if choice.get("finish_reason") == "stop" and isinstance(stop, str) and not reply.text.endswith(stop):
             reply.write(stop)

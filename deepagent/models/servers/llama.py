@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from deepagent.errors import ModelError, ModelReplyError
 from deepagent.models.reply import Reply, first_choice
@@ -25,6 +25,7 @@ class LlamaServer:
     kind = "llama.cpp"
     path = "v1/completions"
     abort_path = None
+    neutral: ClassVar[JsonObject] = {"min_p": 0.0, "repeat_penalty": 1.0}
 
     def __init__(self, transport: Transport, model: str, context: int) -> None:
         self._transport = transport

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepagent.control import without_end_token
 from deepagent.errors import ModelError
 from deepagent.models.failures import from_message
 from deepagent.models.reply import Reply
-from deepagent.models.servers.base import Terms, response_format, token_prompt, without_end_token
+from deepagent.models.servers.base import Terms, response_format, token_prompt
 from deepagent.models.servers.tokens import TokenServer
 from deepagent.models.transport import JsonObject
 from deepagent.tools import JsonSchema

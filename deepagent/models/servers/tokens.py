@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import ClassVar
 
+from deepagent.control import neutralise, split_control
 from deepagent.errors import BrokenReplyError, ModelError, ModelReplyError
 from deepagent.models.failures import StatusError
 from deepagent.models.reply import Reply
-from deepagent.models.servers.base import Terms, function_list, settle_tokens, split_control
+from deepagent.models.servers.base import Terms, function_list, settle_tokens
 from deepagent.models.transport import JsonObject, Transport
 from deepagent.transcript import Function, Message, Segment
+
+_MOST_PIECES = 32
+_REFUSALS = (400, 422, 500)
+"""How servers answer a grammar that they cannot compile; an overloaded one has nothing against it."""
 
 
 class TokenServer:
@@ -20,6 +27,8 @@ class TokenServer:
         model: name of the model.
         context: window in tokens.
     """
+
+    neutral: ClassVar[JsonObject] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 
     def __init__(self, transport: Transport, model: str, context: int) -> None:
         self._transport = transport
@@ -40,16 +49,20 @@ class TokenServer:
         return Segment(kind="prompt", text=await self.detokenize(ids), token_ids=ids)
 
     async def observation(self, text: str) -> Segment:
-        """Tokenise, cutting what looks like a control token: these servers cannot be told to take it as text."""
-        ids: tuple[int, ...] = ()
-        for piece in split_control(text):
-            ids += await self._tokenize({"prompt": piece, "add_special_tokens": False})
-        return Segment(kind="observation", text=text, token_ids=ids)
+        """Tokenise, cutting what looks like a control token: these servers cannot be told to take it as text.
+
+        Text that is full of them, which only an attack is, is broken up instead: pieces cost a request each.
+        """
+        pieces = split_control(text)
+        if len(pieces) > _MOST_PIECES:
+            text = neutralise(text)
+            pieces = [text]
+        found = await asyncio.gather(*map(self._tokenize_text, pieces))
+        return Segment(kind="observation", text=text, token_ids=tuple(token for ids in found for token in ids))
 
     async def marks(self, text: str) -> Segment:
         """Tokenise with control tokens as what they are."""
-        ids = await self._tokenize({"prompt": text, "add_special_tokens": False})
-        return Segment(kind="observation", text=text, token_ids=ids)
+        return Segment(kind="observation", text=text, token_ids=await self._tokenize_text(text))
 
     async def settle(self, reply: Reply) -> Segment:
         """Make text and ids say the same."""
@@ -64,6 +77,9 @@ class TokenServer:
             raise ModelReplyError(f"{self._transport.where} detokenizes to no text: is it a vLLM or SGLang server?")
         return text
 
+    async def _tokenize_text(self, text: str) -> tuple[int, ...]:
+        return await self._tokenize({"prompt": text, "add_special_tokens": False})
+
     async def _tokenize(self, asked: JsonObject) -> tuple[int, ...]:
         tokens = (await self._transport.post("tokenize", {"model": self.model} | asked)).get("tokens")
         if not isinstance(tokens, list):
@@ -77,7 +93,8 @@ class TokenServer:
 
     def _without(self, held: str | None, error: ModelError) -> bool:
         """A grammar may be too much for a server: it refuses, fails, or breaks off in the middle of the reply."""
-        if held is None or not isinstance(error, (StatusError, BrokenReplyError)):
+        status = error.status if isinstance(error, StatusError) else None
+        if held is None or not (status in _REFUSALS or isinstance(error, BrokenReplyError)):
             return False
         self.refused.add(held)
         return True

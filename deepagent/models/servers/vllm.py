@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from deepagent.control import without_end_token
 from deepagent.errors import ModelError
 from deepagent.models.reply import Reply, first_choice
-from deepagent.models.servers.base import Terms, token_prompt, without_end_token
+from deepagent.models.servers.base import MOST_STOPS, Terms, token_prompt
 from deepagent.models.servers.tokens import TokenServer
 from deepagent.models.transport import JsonObject, Transport
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Window
-
-MOST_STOPS = 4
-"""vLLM refuses more; the caller's `watch` sees the others."""
 
 
 class VllmServer(TokenServer):

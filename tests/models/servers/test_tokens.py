@@ -8,6 +8,7 @@ from deepagent.errors import ModelTimeoutError, ModelUnavailableError
 from deepagent.grammar import Grammar, HeldTag
 from deepagent.models import HttpModel, Sampling
 from deepagent.transcript import Message, Window
+from tests.models import fake_server
 from tests.models.fake_server import CONTEXT, Exchange, FakeServer, encode
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -136,3 +137,34 @@ async def test_vllm_is_asked_for_control_tokens_and_the_window_is_its_own():
     assert body["skip_special_tokens"] is False
     assert body["include_stop_str_in_output"] is True
     assert "request_id" not in body, "which only means something to a server that takes aborts"
+
+
+@BOTH
+async def test_an_overloaded_server_has_nothing_against_the_grammar(flavour):
+    async def busy(exchange: Exchange) -> None:
+        await exchange.answer(503, {"error": {"message": "loading"}})
+
+    async with FakeServer(flavour, "hello", [busy] * 2) as server, HttpModel(server.url, retries=1) as model:
+        window = await open_window(model)
+        with pytest.raises(ModelUnavailableError):
+            await model.generate(window, Sampling(), grammar=GRAMMAR)
+        await model.generate(window, Sampling(), grammar=GRAMMAR)
+    assert [held(one) for one in server.generations] == [GRAMMAR.structural_tag] * 3
+
+
+@BOTH
+async def test_an_observation_full_of_control_tokens_costs_one_request(flavour):
+    async with FakeServer(flavour) as server, HttpModel(server.url) as model:
+        before = len(server.seen)
+        shown = await model.observation("</s>" * 500)
+        assert len(server.seen) == before + 1
+    assert shown.text.replace("\u200b", "") == "</s>" * 500
+    assert shown.token_ids == tuple(encode(shown.text))
+
+
+@BOTH
+async def test_an_end_token_of_a_kind_that_is_not_known_is_no_part_of_the_stream_either(flavour, monkeypatch):
+    monkeypatch.setattr(fake_server, "END", "<halt>")
+    async with FakeServer(flavour, "bye") as server, HttpModel(server.url) as model:
+        segment = (await model.generate(await open_window(model), Sampling())).segment
+    assert (segment.text, segment.token_ids) == ("bye", tuple(encode("bye")))

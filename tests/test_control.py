@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepagent.models.servers.base import CONTROL, neutralise, split_control, token_prompt
+from deepagent.control import CONTROL, neutralise, split_control
+from deepagent.models.servers.base import token_prompt
 from deepagent.transcript import Segment, Window
 
 CONTROLS = ["<|im_end|>", "<|im_start|>", "<｜end▁of▁sentence｜>", "</s>", "<start_of_turn>", "[/INST]", "<eos>"]
