@@ -338,9 +338,8 @@ async def test_who_watches_a_reply_that_breaks_off_is_told_that_it_begins_anew(f
     async with server:
         with RunStore(tmp_path / "runs.sqlite") as store:
             model = HttpModel(server.url, "toy", retries=2)
-            async for item in Agent(model, [price], config=AgentConfig(encoder="hash"), store=store).stream(
-                "How much?"
-            ):
+            agent = Agent(model, [price], config=AgentConfig(encoder="hash"), store=store)
+            async for item in agent.stream("How much?"):
                 if isinstance(item, Delta):
                     text = "" if item.restarted else text + item.text
     assert text == said

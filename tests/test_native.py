@@ -204,7 +204,8 @@ async def test_what_was_done_before_an_interruption_has_an_outcome(tmp_path):
         return "never"
 
     config = HASHED.model_copy(update={"limits": Limits(seconds=0.5)})
-    recording = await run([calling(("quick", {"n": 1}), ("slow", {})), final("enough")], tmp_path, tools=[quick, slow], config=config)  # fmt: skip
+    replies = [calling(("quick", {"n": 1}), ("slow", {})), final("enough")]
+    recording = await run(replies, tmp_path, tools=[quick, slow], config=config)
     assert done == [1]
     assert [event.observation.error for event in recording.of(Observed)] == [None, "interrupted"]
     assert (recording.run.status, recording.run.answer) == ("forced", "enough")

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from deepagent import tool
+from deepagent import AgentConfig, FoldConfig, Limits, tool
 from deepagent.models import Generated, HttpModel, Sampling
 from deepagent.transcript import Window
 
+CONFIG = AgentConfig(
+    encoder="hash", cards=1, limits=Limits(actions=12), sampling=Sampling(max_tokens=200), fold=FoldConfig(shrink=0.9)
+)
 SKU = Literal["lamp", "chair"]
 
 

@@ -1,24 +1,24 @@
 """The same tasks on vLLM's engine inside this process."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from deepagent import Agent, AgentConfig, Limits
+from deepagent import Agent
 from deepagent.grammar import Grammar, HeldTag
 from deepagent.models import Sampling
 from deepagent.models.vllm import VllmModel
-from deepagent.runs.events import Replied
+from deepagent.runs.events import Intended, Replied
 from deepagent.runs.store import RunStore
 from deepagent.transcript import Message, Window
 from tests.support import assert_promises, rebuild_prompts
 from tests.vllm.conftest import ENVIRONMENT, WEIGHTS
-from tests.vllm.steered import price
+from tests.vllm.steered import CONFIG, IN_TAGS, price, stock
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.asyncio(loop_scope="module")]
 MESSAGES = [Message(role="user", content="Count from one to ten in words.")]
@@ -32,11 +32,12 @@ async def model() -> AsyncIterator[VllmModel]:
         yield opened
 
 
-class Kept:
-    """The open model as one that an agent opens and closes."""
+class Led:
+    """The open model as one that an agent opens and closes, each reply held to the next step of a plan."""
 
-    def __init__(self, model: VllmModel) -> None:
+    def __init__(self, model: VllmModel, plan: tuple[str, ...]) -> None:
         self._model = model
+        self._plan = list(plan)
 
     def __getattr__(self, name: str):
         return getattr(self._model, name)
@@ -47,23 +48,31 @@ class Kept:
     async def __aexit__(self, *_):
         return None
 
+    async def generate(self, window: Window, sampling: Sampling, *, stop=(), listen=None, **_):
+        held = {"regex": self._plan.pop(0)}
+        return await self._model._ask(window.token_ids, sampling, stop, listen, held)
 
-async def test_runs_share_the_engine(model: VllmModel, tmp_path: Path):
-    config = AgentConfig(encoder="hash", limits=Limits(actions=4), sampling=Sampling(max_tokens=100))
+
+async def test_the_task_that_the_server_is_tested_on_and_three_more_share_the_engine(model: VllmModel, tmp_path: Path):
     with RunStore(tmp_path / "runs.sqlite") as store:
-        async with Agent(Kept(model), [price], config=config, store=store) as agent:
-            tasks = [f"What does a {sku} cost?" for sku in ("lamp", "chair")] * 2
-            runs = await asyncio.gather(*(agent.run(task) for task in tasks))
-        for run in runs:
-            events = [recorded.event for recorded in store.events(run.id)]
-            assert_promises(events)
-            assert run.status in ("answered", "forced", "limit")
-            prompts = [ids for _, ids in rebuild_prompts(events)]
-            for earlier, later in pairwise(prompts):
-                assert later[: len(earlier)] == earlier
-            used = [event.generated.usage for event in events if isinstance(event, Replied)]
-            assert [one.prompt_tokens for one in used] == [len(ids) for ids in prompts[: len(used)]]
-            assert all(later.cached_tokens > 0 for later in used[1:])
+
+        async def one(plan: tuple[str, ...]):
+            agent = Agent(Led(model, plan), [price, stock], config=CONFIG, store=store)
+            run = await agent.run("What does a chair cost?")
+            return run, [recorded.event for recorded in store.events(run.id)]
+
+        short = (IN_TAGS[0], IN_TAGS[1], IN_TAGS[-1])
+        done = await asyncio.gather(one(IN_TAGS), *(one(short) for _ in range(3)))
+    for run, events in done:
+        assert_promises(events)
+        assert run.status == "answered"
+        used = [event.generated.usage for event in events if isinstance(event, Replied)]
+        prompts = [ids for _, ids in rebuild_prompts(events)]
+        assert [one.prompt_tokens for one in used] == [len(ids) for ids in prompts]
+        assert all(later.cached_tokens > 0 for later in used[1:])
+    kinds = [event.action.kind for event in done[0][1] if isinstance(event, Intended)]
+    assert kinds == ["search", "call", "execute", "call", "fold", "call", "answer"]
+    assert done[0][0].folds == 1
 
 
 async def test_ids_text_and_logprobs_say_the_same(model: VllmModel):
@@ -85,7 +94,7 @@ async def test_a_listener_ends_the_reply(model: VllmModel):
 async def test_replies_are_held_to_schema_and_grammar(model: VllmModel):
     schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
     reply = await model.chat([Message(role="user", content="2 + 3?")], Sampling(max_tokens=40), schema=schema)
-    assert reply.segment.text.lstrip().startswith('{"sum"') or '"sum"' in reply.segment.text
+    assert isinstance(json.loads(reply.segment.text)["sum"], int)
     broken = Grammar(tags=(HeldTag(begin="<c>", schema_={"$ref": "#/nowhere"}, end="</c>"),))
     window = Window(MESSAGES, [await model.prompt(MESSAGES)])
     assert (await model.generate(window, Sampling(max_tokens=5), grammar=broken)).segment.tokens > 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deepagent import Agent, AgentConfig, FoldConfig, Limits
+from deepagent import Agent
 from deepagent.errors import ContextOverflowError
 from deepagent.grammar import Grammar, HeldTag
 from deepagent.models import HttpModel, Sampling
@@ -18,12 +18,9 @@ from deepagent.runs.store import RunStore
 from deepagent.transcript import FunctionCall, Message, Segment, Window
 from tests.support import assert_promises, rebuild_prompts
 from tests.vllm.conftest import BLOCK, CONTEXT
-from tests.vllm.steered import IN_TAGS, NATIVE, SteeredModel, price, stock
+from tests.vllm.steered import CONFIG, IN_TAGS, NATIVE, SteeredModel, price, stock
 
 MESSAGES = [Message(role="user", content="Write the numbers from one to ninety as words, with commas between them.")]
-CONFIG = AgentConfig(
-    encoder="hash", cards=1, limits=Limits(actions=12), sampling=Sampling(max_tokens=200), fold=FoldConfig(shrink=0.9)
-)
 
 
 class ForcedGrammar(Grammar):
