@@ -65,9 +65,7 @@ def events(said: Reply, size: int, *, with_usage: bool) -> list[dict[str, Any]]:
     """The reply as the events of a stream."""
     first: dict[str, Any] = {"role": "assistant", "content": ""}
     deltas = [first, {"tool_calls": [{"index": 0, **_call(said)}]} if said.call else {"content": said.text}, {}]
-    told = [
-        _event([{"index": 0, "delta": delta, "finish_reason": None if delta else said.finish}]) for delta in deltas
-    ]
+    told = [_event([{"index": 0, "delta": delta, "finish_reason": None if delta else said.finish}]) for delta in deltas]
     told[-1]["choices"][0]["stop_reason"] = said.stop
     return [*told, _event([]) | {"usage": _usage(said, size)}] if with_usage else told
 

@@ -37,6 +37,7 @@ class Cell:
         overhead_ms: wall-clock time less the server's handler time, per step.
         server_ms: the server's handler time per step.
         request_bytes: sent per run.
+        connections: opened per run; less than one where they are kept.
         rss_import: peak resident memory in MiB before the first run.
         rss_peak: peak resident memory in MiB at the end.
     """
@@ -46,6 +47,7 @@ class Cell:
     overhead_ms: float
     server_ms: float
     request_bytes: float
+    connections: float
     rss_import: float
     rss_peak: float
 
@@ -74,6 +76,7 @@ async def measure(client: str, url: str, concurrency: int, runs: int) -> Cell:
         overhead_ms=(seconds - served) / steps * 1e3,
         server_ms=served / steps * 1e3,
         request_bytes=(after["bytes"] - before["bytes"]) / runs,
+        connections=(after["connections"] - before["connections"] - 1) / runs,  # one asked for the counts
         rss_import=rss_import,
         rss_peak=rss,
     )

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.framework import answers
@@ -22,10 +23,14 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 MODELS = {"object": "list", "data": [{"id": MODEL, "object": "model", "max_model_len": answers.CONTEXT}]}
 
 
+COUNTS = ("requests", "connections", "seconds", "bytes")
+
+
 class Counted:
     """Requests for replies, and the seconds from their last byte to the reply's."""
 
     requests = 0
+    connections = 0
     seconds = 0.0
     bytes = 0
 
@@ -40,6 +45,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._counted.connections += 1
 
     def data_received(self, data: bytes) -> None:
         began = time.perf_counter()
@@ -52,25 +58,30 @@ class Connection(asyncio.Protocol):
                 break
             body, self._held = self._held[end + 4 : stop], self._held[stop:]
             method, path, _ = head.split(b" ", 2)
-            self._transport.write(self._respond(method, path, body))
+            for part in self._respond(method, path, body):
+                self._transport.write(part)
             if path == b"/v1/chat/completions":
                 self._counted.requests += 1
                 self._counted.bytes += len(body)
         self._counted.seconds += time.perf_counter() - began
 
-    def _respond(self, method: bytes, path: bytes, body: bytes) -> bytes:
+    def _respond(self, method: bytes, path: bytes, body: bytes) -> Iterator[bytes]:
+        """The answer in the parts in which servers write it: the end of a stream follows its last event."""
         if (method, path) == (b"POST", b"/v1/chat/completions"):
             request = json.loads(body)
             said = answers.reply(request)
             if request.get("stream"):
                 with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
-                return _stream(answers.events(said, len(body), with_usage=with_usage))
-            return _json(200, answers.whole(said, len(body)))
-        if (method, path) == (b"GET", b"/v1/models"):
-            return _json(200, MODELS)
-        if (method, path) == (b"GET", b"/stats"):
-            return _json(200, {name: getattr(self._counted, name) for name in ("requests", "seconds", "bytes")})
-        return _json(404, {"error": {"message": f"there is no {path.decode()}"}})
+                yield _stream(answers.events(said, len(body), with_usage=with_usage))
+                yield b"0\r\n\r\n"
+            else:
+                yield _json(200, answers.whole(said, len(body)))
+        elif (method, path) == (b"GET", b"/v1/models"):
+            yield _json(200, MODELS)
+        elif (method, path) == (b"GET", b"/stats"):
+            yield _json(200, {name: getattr(self._counted, name) for name in COUNTS})
+        else:
+            yield _json(404, {"error": {"message": f"there is no {path.decode()}"}})
 
 
 def _json(status: int, answer: Any) -> bytes:
@@ -84,7 +95,7 @@ def _stream(events: list[dict[str, Any]]) -> bytes:
     for event in [*map(json.dumps, events), "[DONE]"]:
         data = f"data: {event}\n\n".encode()
         parts.append(b"%x\r\n%b\r\n" % (len(data), data))
-    return b"".join([*parts, b"0\r\n\r\n"])
+    return b"".join(parts)
 
 
 async def main() -> None:
