@@ -21,7 +21,7 @@ def python(name: str | None) -> Path:
     if not installed.exists() or installed.read_text() != pins.read_text():
         print(f"installing {pins.name} into {folder}", file=sys.stderr)
         venv.create(folder, clear=True, with_pip=True)
-        command = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", pins]
+        command = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pins)]
         subprocess.run(command, check=True)
         installed.write_text(pins.read_text())
     return interpreter

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.framework.measure import Cell
 from benchmarks.framework.passes import Measured
 from benchmarks.framework.roster import HTTPX, OURS, SHARDED, Client
 from benchmarks.framework.script import STEPS
@@ -103,8 +104,8 @@ def _compared(measured: Measured, runs: dict[int, int]) -> list[tuple[str, list[
     return [*found, (f"steps/s / {SHARDED.name}, {most} runs at a time", speed, f">= {SPEED_TARGET}")]
 
 
-def _middle(cells: Sequence[Any], value: str) -> float:
-    return statistics.median(getattr(cell, value) for cell in cells)
+def _middle(cells: Sequence[Cell], value: str) -> float:
+    return float(statistics.median(getattr(cell, value) for cell in cells))
 
 
 def _spread(values: Sequence[float], form: str) -> str:
