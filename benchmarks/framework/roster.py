@@ -23,13 +23,8 @@ class Client:
 OURS = Client("deepagent", "ours", None)
 HTTPX = Client("raw httpx", "raw_httpx", "raw")
 SHARDED = Client("raw httpx, sharded", "raw_httpx:sharded", "raw")
-BASE = (
-    HTTPX,
-    SHARDED,
-    Client("raw aiohttp", "raw_aiohttp", "raw"),
-    Client("raw aiohttp, streamed", "raw_aiohttp:streamed", "raw"),
-    OURS,
-)
+STREAMED = Client("raw aiohttp, streamed", "raw_aiohttp:streamed", "raw")
+BASE = (HTTPX, SHARDED, Client("raw aiohttp", "raw_aiohttp", "raw"), STREAMED, OURS)
 PEERS = (
     Client("langgraph", "langgraph", "langgraph"),
     Client("openai-agents", "openai_agents", "openai-agents"),
