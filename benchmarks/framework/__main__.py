@@ -7,6 +7,7 @@ travel between machines, and not even those tell apart what lies within the spre
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from pathlib import Path
 
@@ -32,10 +33,14 @@ def main() -> None:
     clients = (*BASE, *PEERS) if options.peers else BASE
     runs = QUICK_RUNS if options.quick else RUNS
     count = options.passes or (1 if options.quick else PASSES)
-    measured = passes.measure(clients, runs, count, options.lock)
+    measured = None
+    with contextlib.suppress(KeyboardInterrupt):  # the passes that are complete count
+        for measured in passes.measure(clients, runs, count, options.lock):
+            if options.json:
+                options.json.write_text(json.dumps(report.record(measured, clients, runs), indent=1) + "\n")
+    if measured is None:
+        raise SystemExit("no pass is complete")
     report.show(measured, clients, runs)
-    if options.json:
-        options.json.write_text(json.dumps(report.record(measured, clients, runs), indent=1) + "\n")
 
 
 if __name__ == "__main__":

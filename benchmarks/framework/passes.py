@@ -34,8 +34,11 @@ class Measured:
         return [getattr(one, value) / getattr(other, value) for one, other in pairs]
 
 
-def measure(clients: Sequence[Client], runs: dict[int, int], passes: int, lock: Path | None) -> Measured:
-    """Every client at every concurrency, `passes` times; `runs` says how often each plays the script."""
+def measure(clients: Sequence[Client], runs: dict[int, int], passes: int, lock: Path | None) -> Iterator[Measured]:
+    """Every client at every concurrency, `passes` times; `runs` says how often each plays the script.
+
+    Yields what has been measured so far after every pass.
+    """
     interpreters = {client.name: environments.python(client.environment) for client in clients}
     measured = Measured()
     for number in range(passes):
@@ -46,7 +49,7 @@ def measure(clients: Sequence[Client], runs: dict[int, int], passes: int, lock: 
                 with _alone(lock), _server() as url:
                     cells[client.name, concurrency] = _cell(interpreters[client.name], client, url, concurrency, count)
         measured.passes.append(cells)
-    return measured
+        yield measured
 
 
 def _cell(interpreter: Path, client: Client, url: str, concurrency: int, runs: int) -> Cell:
