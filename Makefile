@@ -2,6 +2,7 @@
 # make run TASK="..."   work on your own task
 # make test             every test that needs no large installation
 # make test-vllm        the tests on a real vLLM server and engine, on the CPU (installs them: 3.5 GB)
+# make bench-framework  what the loop adds to model calls; ARGS="--peers" beside other frameworks, ARGS="--quick" in short
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 TASK ?=
 export TASK
 
-.PHONY: run test test-vllm check weights install clean
+.PHONY: run test test-vllm check bench-framework weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -31,6 +32,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-framework: install
+	@$(BIN)/python -m benchmarks.framework $(ARGS)
 
 weights: install
 	@$(BIN)/deepagent models pull smollm2-135m

@@ -1,0 +1,1 @@
+"""One module per client; each opens a `Play` (see `benchmarks.framework.measure`)."""
