@@ -113,7 +113,11 @@ class Window:
 
     def extended(self, segments: Iterable[Segment]) -> Window:
         """This window with more at its end, as a window of its own."""
-        return Window(self.messages, [*self._segments, *segments], self.functions)
+        longer = Window(self.messages, (), self.functions)
+        longer._segments, longer._tokens = list(self._segments), self._tokens
+        for segment in segments:
+            longer.append(segment)
+        return longer
 
     def append(self, segment: Segment) -> None:
         """Extend the stream."""

@@ -54,6 +54,8 @@ SILENCE_SECONDS = 600.0
 """Longest wait for the next byte: a slow machine may read a long prompt for minutes before the first token."""
 AFTER_END_SECONDS = 5.0
 """Wait for usage and `[DONE]` once the reply has said how it ends."""
+AFTER_DONE_SECONDS = 0.25
+"""Wait for the end of the body after that; without it the connection is not used again."""
 MAX_BODY = 16 << 20
 MAX_ERROR = 1 << 20
 MAX_STREAM = 256 << 20
@@ -211,21 +213,30 @@ class Transport:
         raise last or self._late()
 
     async def _events(self, response: aiohttp.ClientResponse, listener: Listener) -> None:
-        """Have events heard until the reply is whole; what may come after its end is waited for a short time only."""
+        """Have events heard until the reply is whole; what may come after its end is waited for a short time only.
+
+        The body is read to its end, so that the connection can be used again.
+        """
         clock = asyncio.get_running_loop().time
+        done = False
         try:
             async with asyncio.timeout(None) as patience:
                 async for data in self._data(response):
-                    if data.strip() == "[DONE]" or listener.hear(self._parse(data)):
+                    if done:
+                        continue
+                    done = data.strip() == "[DONE]"
+                    if done:
+                        patience.reschedule(clock() + AFTER_DONE_SECONDS)
+                    elif listener.hear(self._parse(data)):
                         return
-                    if listener.complete and patience.when() is None:
+                    elif listener.complete and patience.when() is None:
                         patience.reschedule(clock() + AFTER_END_SECONDS)
         except BrokenReplyError as error:  # the server says so itself
             raise _PassingError(error, None) from error
         except (aiohttp.ClientError, TimeoutError):
-            if not listener.complete:
+            if not listener.complete and not done:
                 raise
-        if not listener.complete:
+        if not listener.complete and not done:
             broken = f"{self.where} closed the connection in the middle of a reply: look at its log"
             raise _PassingError(BrokenReplyError(broken), None)
 

@@ -435,3 +435,29 @@ async def test_the_base_of_an_api_may_be_any(base, path):
         async with HttpModel(url, "toy", context=4096, functions=False) as model:
             await model.chat(MESSAGES, Sampling())
     assert server.generations[-1].path == f"{path}chat/completions"
+
+
+async def test_a_connection_is_used_again_though_the_end_of_the_body_comes_late():
+    """Every step against a TLS server would else pay a handshake."""
+    served = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        served += 1
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+            await reader.readexactly(length)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            data = f"data: {json.dumps(piece('hello', 'stop'))}\n\ndata: [DONE]\n\n".encode()
+            writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)  # it is late
+            writer.write(b"0\r\n\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with server, HttpModel(url, "toy", api="chat", context=4096, functions=False) as model:
+        before = served
+        for _ in range(5):
+            assert (await model.chat(MESSAGES, Sampling())).segment.text == "hello"
+        assert served == before
