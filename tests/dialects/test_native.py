@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepagent.actions import Answer, Call, Execute, Fold, Malformed, Search
@@ -181,6 +181,7 @@ def test_json_that_calls_no_function_is_an_answer():
 JUNK = st.text(max_size=40) | st.sampled_from(["tool_call", "execute", '{"code": "1"}', '{"name": "x"}', "{", "[]"])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # how fast values are made is no matter here
 @given(st.lists(st.tuples(JUNK, JUNK), max_size=4), JUNK, JUNK, st.sampled_from(["stop", "length"]))
 def test_whatever_is_written_every_call_has_one_action(calls, content, reasoning, finish):
     message = said(content, *calls, reasoning=reasoning)
