@@ -172,6 +172,7 @@ class Performer:
             return Observation(text="Running code is switched off for this task.", error="not_allowed")
         await self.grant([])
         done = await self._kernel.execute(code)
+        await asyncio.sleep(0)  # a short cell does not wait for anything: let others have their turn
         parts = [done.output.rstrip("\n"), done.value or "", done.error or ""]
         text = "\n".join(part for part in parts if part)
         if "ModuleNotFoundError" in (done.error or ""):

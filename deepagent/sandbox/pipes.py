@@ -31,6 +31,10 @@ class Pipes:
         for end in ours:
             os.set_blocking(end, False)
 
+    def close_info(self) -> None:
+        """Close what is of no more use once the program has started."""
+        self._close(self.info)
+
     def close_inside(self) -> None:
         """Close the ends that the child has taken over, so that its end is seen."""
         self._close(*self.inside, self.info_inside)

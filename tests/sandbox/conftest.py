@@ -2,13 +2,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deepagent.sandbox import Kernel, SandboxConfig, confinement
+from deepagent.sandbox import Kernel, SandboxConfig, bubblewrap
 
 
 @pytest.fixture
 def walls() -> None:
     """Skips the test, and says why, where code cannot be confined."""
-    if (reason := confinement.check()) is not None:
+    if (reason := bubblewrap.check()) is not None:
         pytest.skip(reason)
 
 

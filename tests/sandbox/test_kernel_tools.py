@@ -40,8 +40,25 @@ async def test_a_tool_explains_itself(shop):
     [
         ("shop_search('a', 1, 'b', 2)", "TypeError: shop_search() takes at most 3 arguments, 4 were given"),
         ("shop_search('a', query='b')", "TypeError: shop_search() got two values for argument 'query'"),
-        ("shop_search({1, 2})", "TypeError: Object of type set is not JSON serializable"),
-        ("shop_search('a' * 2**23)", "ToolError: the arguments of shop.search are too large; pass less at a time"),
+        (
+            "shop_search({1, 2})",
+            "ToolError: the arguments of shop.search cannot be written as JSON "
+            "(Object of type set is not JSON serializable); pass plain data",
+        ),
+        (
+            "shop_search(float('nan'))",
+            "ToolError: the arguments of shop.search cannot be written as JSON "
+            "(Out of range float values are not JSON compliant); pass plain data",
+        ),
+        (
+            "x = []\nx.append(x)\nshop_search(x)",
+            "ToolError: the arguments of shop.search cannot be written as JSON "
+            "(Circular reference detected); pass plain data",
+        ),
+        (
+            "shop_search('a' * 100_000_000)",
+            "ToolError: the arguments of shop.search are too large; pass less at a time",
+        ),
         (
             "x = []\nfor _ in range(300): x = [x]\nshop_search(x)",
             "ToolError: the arguments of shop.search are nested too deeply; pass them flat",

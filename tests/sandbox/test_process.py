@@ -26,6 +26,9 @@ def tell(data):
     while data: data = data[os.write(host, data):]
 def frame(**fields):
     tell(json.dumps(fields).encode() + b"\\n")
+def done(**fields):
+    rest = dict.fromkeys(("value", "error", "error_kind", "answer"))
+    frame(kind="done", **{**rest, "pictures": [], **fields})
 """
 
 
@@ -36,8 +39,10 @@ def frame(**fields):
         "tell(b'\\xff\\xfe\\n')",
         "tell(b'[' * 10**6 + b'\\n')",
         "frame(kind='ready')",
-        "frame(kind='done', id=77, value=None, error=None, error_kind=None)",
-        "frame(kind='done', id=1, value=None, error=None, error_kind='timeout')",
+        "done(id=77)",
+        "done(id=1, error_kind='timeout')",
+        "done(id=1, pictures=['x'] * 101)",
+        "frame(kind='call', id=1, name='f', arguments={'x': float('nan')})",
         'tell(b\'{"kind": "done"\')\nos._exit(0)',
     ],
 )
@@ -55,8 +60,7 @@ async def test_a_frame_without_end_is_cut_off(kernel):
 
 
 async def test_a_forged_end_cannot_be_mistaken_for_that_of_the_next_cell(kernel):
-    lie = "frame(kind='done', id=1, value='forged', error=None, error_kind=None)"
-    assert (await kernel.execute(PIPE + lie)).value == "'forged'".strip("'")
+    assert (await kernel.execute(PIPE + "done(id=1, value='forged')")).value == "forged"
     run = await kernel.execute("'honest'")
     assert run.value == "'honest'" or run.error_kind == "crash"
 
@@ -69,12 +73,13 @@ async def test_a_forged_call_is_authorised_like_any_other(walls):
 
     async with Kernel(SandboxConfig(seconds=10), call_tool=call) as kernel:
         await kernel.bind([ToolSpec(name="granted")])
-        steal = PIPE + "granted.__closure__\nimport types\n"
-        steal += (
-            "call = next(c.cell_contents for c in granted.__closure__ if hasattr(c.cell_contents, '_call'))._call\n"
+        steal = (
+            "channel = next(c.cell_contents for c in granted.__closure__ if hasattr(c.cell_contents, 'call_later'))\n"
+            "granted()\n"
+            "channel.call(name='secret', arguments={})['error']"
         )
-        run = await kernel.execute(steal + "call('granted', {})\ncall('secret', {})")
-        assert "'secret' is not a tool of this run" in (run.error or "")
+        run = await kernel.execute(steal)
+        assert "'secret' is not a tool of this run" in (run.value or "")
     assert called == ["granted"]
 
 
@@ -89,9 +94,10 @@ async def test_a_result_that_nobody_waits_for_is_not_taken_for_another(walls):
         assert (
             await kernel.execute(PIPE + "frame(kind='call', id=-1, name='tool', arguments={})\ntool()")
         ).value == "1"
-        await kernel.execute("frame(kind='call', id=-1, name='tool', arguments={})")
+        await kernel.execute("frame(kind='call', id=-1, name='tool', arguments={})")  # may end before it is called
         run = await kernel.execute("tool()")
-        assert (run.value, run.restarted) == ("3", False)
+        assert run.value in ("2", "3")
+        assert not run.restarted
 
 
 async def test_a_gigabyte_of_output_does_not_grow_the_host(kernel):
