@@ -38,7 +38,7 @@ class Passage:
     def show(self, folder: str) -> None:
         """Make sure that a folder can be reached."""
         if self._drop and folder not in self._shown and not _open_to_all(folder):
-            self._shown[folder] = f"{_mount_point()}/{len(self._shown)}"
+            self._shown[folder] = _mount_points()[len(self._shown)]
 
     def mount_memory(self, folder: str, megabytes: int, *, owner: int) -> None:
         """Put a file system of limited size over a folder; only what goes this way sees it."""
@@ -59,8 +59,6 @@ class Passage:
             program = [find("setpriv"), "--reuid", "65534", "--regid", "65534", "--clear-groups", "--", *program]
         if self._shown:
             mount = shlex.quote(find("mount"))
-            steps.append(f"{mount} -t tmpfs -o mode=755,size=64k tmpfs {_mount_point()}")
-            steps.append(f"mkdir {' '.join(self._shown.values())}")
             steps += [f"{mount} --bind {shlex.quote(folder)} {place}" for folder, place in self._shown.items()]
         if not steps:
             return list(program)
@@ -93,14 +91,14 @@ def unavailable(reason: str) -> SandboxUnavailableError:
 
 
 @functools.cache
-def _mount_point() -> str:
-    """A folder that exists, and under which nothing lies that is to be shown."""
+def _mount_points() -> list[str]:
+    """Folders that exist, and under which nothing lies that is to be shown."""
     ours = [os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, *sys.path)]
-    return next(
+    return [
         point
         for point in _MOUNT_POINTS
         if os.path.isdir(point) and not any(path.startswith(f"{point}/") for path in ours)
-    )
+    ]
 
 
 @functools.cache

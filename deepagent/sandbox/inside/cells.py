@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
-import linecache
 import os
-import signal
 import sys
-import traceback
 import types
-from typing import Any
 
 from deepagent.sandbox.inside import pictures
-from deepagent.sandbox.inside.channel import Channel, Frame, Interrupts
 from deepagent.sandbox.inside.text import printable, shorten
 from deepagent.sandbox.inside.tools import ToolError, make_function
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes as long as half of the interpreter
+    import traceback
+    from typing import Any
+
+    from deepagent.sandbox.inside.channel import Channel, Frame, Interrupts
 
 _CO_COROUTINE = 0x80  # as inspect.CO_COROUTINE
 _ONLY_AST = 0x400  # as ast.PyCF_ONLY_AST; both modules take long to import
 _TOP_LEVEL_AWAIT = 0x2000
+
+_signal: Any = sys.modules["_signal"]  # the module signal looks up enums, which takes ten times as long
 
 _AWAITED_A_TOOL = ("can't be used in 'await' expression", "An asyncio.Future, a coroutine or an awaitable is required")
 _AIO = "tools are plain functions; to await one, or to run many at one time, write await tool.aio(...)"
@@ -43,6 +47,7 @@ class Cells:
         self._loop: Any = None
         self._output = sys.stdout
         self._answer: str | None = None
+        self._sources: dict[str, str] = {}  # of cells that the module linecache does not know yet
         module = types.ModuleType("__main__")
         sys.modules["__main__"] = module
         self._globals = module.__dict__
@@ -56,10 +61,12 @@ class Cells:
     def run(self, code: str, cell: int) -> Frame:
         """Run a cell to its end, whatever that is, and tell how it ended."""
         filename = f"<cell {cell}>"
-        linecache.cache[filename] = (len(code), None, f"{code}\n".splitlines(keepends=True), filename)
+        self._sources[filename] = code
+        if "linecache" in sys.modules:
+            self._show_sources()
         self._answer = None
         self._interrupts.forget()
-        signal.signal(signal.SIGINT, self._interrupts.on_signal)
+        _signal.signal(_signal.SIGINT, self._interrupts.on_signal)
         self._prepare_output()
         shown = error = kind = None
         saved: list[str] = []
@@ -114,6 +121,9 @@ class Cells:
     def _describe(self, problem: BaseException) -> str:
         """The traceback from the first line of a cell on, without the frames of libraries and of this program."""
         try:
+            import traceback  # takes long to import: only when there is something to tell
+
+            self._show_sources()
             summary = traceback.TracebackException.from_exception(problem)
             _keep_cells(summary)
             text = "".join(summary.format()).rstrip()
@@ -122,6 +132,14 @@ class Cells:
             return shorten(printable(text), self._chars)
         except BaseException as second:  # an exception class of the cell can fail at being printed, in any way
             return f"{type(problem).__name__} (its message cannot be shown: {type(second).__name__})"
+
+    def _show_sources(self) -> None:
+        """Let tracebacks quote the cells."""
+        import linecache
+
+        while self._sources:
+            name, code = self._sources.popitem()
+            linecache.cache[name] = (len(code), None, f"{code}\n".splitlines(keepends=True), name)
 
     def _prepare_output(self) -> None:
         """One stream for stdout and stderr, so that their order is kept."""
@@ -156,6 +174,8 @@ def _compile(code: str, filename: str) -> list[types.CodeType]:
 
 def _keep_cells(summary: traceback.TracebackException) -> None:
     """Drop the frames that are not lines of a cell, here and in the exceptions that led to this one."""
+    import traceback
+
     frames = [frame for frame in summary.stack if frame.filename.startswith("<cell ")]
     summary.stack = traceback.StackSummary.from_list(frames)
     for other in (summary.__cause__, summary.__context__, *(summary.exceptions or ())):

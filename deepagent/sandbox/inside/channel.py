@@ -7,15 +7,19 @@ thread for reading: whoever waits first reads for all, and an event loop reads w
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import select
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NoReturn
 
-Frame = dict[str, Any]
+from deepagent.sandbox.inside.codec import decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes as long as half of the interpreter
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    Frame = dict[str, Any]
 
 
 class Interrupts:
@@ -85,7 +89,7 @@ class Channel:
 
     def send(self, **frame: Any) -> None:
         """Write one frame whole."""
-        data = memoryview(json.dumps(frame).encode("ascii") + b"\n")
+        data = memoryview(encode(frame))
         with self._interrupts, self._sending:
             while data:
                 data = data[os.write(self._frames, data) :]
@@ -138,7 +142,8 @@ class Channel:
         while True:
             with self._changed:
                 # That this thread reads already means that an interrupt threw it out of the reading.
-                self._changed.wait_for(lambda: satisfied() or self._reader in (None, me))
+                while not satisfied() and self._reader not in (None, me):
+                    self._changed.wait()
                 if satisfied():
                     return
                 self._reader = me
@@ -175,7 +180,7 @@ class Channel:
             searched = len(self._buffer)
             self._buffer += chunk
             while (end := self._buffer.find(b"\n", searched)) >= 0:
-                frame = json.loads(self._buffer[:end])
+                frame = decode(self._buffer[:end])
                 del self._buffer[: end + 1]
                 searched = 0
                 self._hand_out(frame)

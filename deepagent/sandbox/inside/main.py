@@ -9,17 +9,23 @@ from __future__ import annotations
 import builtins
 import os
 import resource
-import signal
 import sys
-from typing import Any, NoReturn
 
 from deepagent.sandbox.inside.cells import Cells, open_output
-from deepagent.sandbox.inside.channel import Channel, Frame, Interrupts, end_process
+from deepagent.sandbox.inside.channel import Channel, Interrupts, end_process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes as long as half of the interpreter
+    from typing import Any, NoReturn
+
+    from deepagent.sandbox.inside.channel import Frame
+
+_signal: Any = sys.modules["_signal"]  # the module signal takes long to import
 
 
 def main() -> NoReturn:
     """Take the pipes away from the cells' fds, set the limits and serve."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     interrupts = Interrupts()
     channel = Channel(os.dup(0), os.dup(1), interrupts, lambda tools: cells.bind(tools, channel))
     null = os.open(os.devnull, os.O_RDONLY)
@@ -89,7 +95,7 @@ def _die_with_parent() -> None:
     import ctypes
 
     pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, _signal.SIGKILL)
 
 
 def _help(topic: Any) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes as long as half of the interpreter
+    from typing import Any
 
 
 def save(cell: int, value: Any, folder: str) -> list[str]:

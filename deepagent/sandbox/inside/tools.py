@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import keyword
-from collections.abc import Callable
-from typing import Any
 
-from deepagent.sandbox.inside.channel import Channel, Frame
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes as long as half of the interpreter
+    from collections.abc import Callable
+    from typing import Any
+
+    from deepagent.sandbox.inside.channel import Channel, Frame
 
 LARGEST_CALL = 4 * 2**20
 """Characters of JSON; escaped text cannot pass the host's frame limit below this."""
@@ -84,6 +86,8 @@ def _arguments(
 
 def _as_host_reads(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments as JSON has them: whole pairs of surrogates are one character, and halves become question marks."""
+    import json
+
     try:
         text = json.dumps(arguments, allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
