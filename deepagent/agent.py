@@ -35,7 +35,7 @@ from deepagent.runs.store import RunStore
 from deepagent.sandbox import Pool
 from deepagent.session import Session
 from deepagent.tools import Tool, well_formed
-from deepagent.toolsets.base import Toolset
+from deepagent.toolsets.base import Toolset, World
 from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
 
@@ -84,6 +84,7 @@ class _Resources:
     catalogue: Catalogue
     store: RunStore
     pool: Pool | None
+    worlds: Sequence[World]
 
 
 class Agent:
@@ -202,6 +203,8 @@ class Agent:
         files = read_attachments(attachments)
         if files:
             task = f"{task}\n\nFiles in the working directory: {', '.join(files)}"
+        for world in held.worlds:
+            world.reset()
         log = held.store.new_run()
         log.listeners.append(hear)
         config, size = self.config, len(held.catalogue)
@@ -251,8 +254,9 @@ class Agent:
                 path = self._store if isinstance(self._store, Path) else default_store()
                 store = stack.enter_context(RunStore(path))
             tools: list[Tool] = []
+            worlds: list[World] = []
             for source in self._sources:
-                tools.extend(await self._open_source(source, stack))
+                tools.extend(await self._open_source(source, stack, worlds))
             catalogue = Catalogue(
                 tools,
                 encoder=self._encoder,
@@ -262,9 +266,9 @@ class Agent:
             models = await stack.enter_async_context(Models(self._models))
             await models.get("main")  # what is wrong with it is known before a run begins
             pool = await stack.enter_async_context(Pool(self.config.sandbox)) if self.config.execute else None
-            yield _Resources(models=models, catalogue=catalogue, store=store, pool=pool)
+            yield _Resources(models=models, catalogue=catalogue, store=store, pool=pool, worlds=worlds)
 
-    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Iterable[Tool]:
+    async def _open_source(self, source: ToolSource, stack: AsyncExitStack, worlds: list[World]) -> Iterable[Tool]:
         if isinstance(source, Tool):
             return [source]
         if isinstance(source, str):
@@ -274,6 +278,8 @@ class Agent:
                 raise UsageError(f"{source!r} is no tool: give a Tool, a typed function, a toolset or a source's name")
             return [tool(source)]
         toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
+        if isinstance(toolset, World):
+            worlds.append(toolset)
         return toolset.tools
 
     def _encoder(self) -> Encoder:
