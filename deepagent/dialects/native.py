@@ -60,7 +60,10 @@ _EXECUTE = _function(
     "Runs Python (standard library only) and shows what it prints. Variables persist; final_answer(x) ends the task.",
     code="The program.",
 )
-_TOOLS_INSIDE = " Every tool that is known is a Python function there, called with named arguments."
+_TOOLS_INSIDE = (
+    " Every tool that is known is a Python function there, called with named arguments; "
+    "await name.aio(...) lets many run at one time."
+)
 _SEARCH_INSIDE = ' search_tools("what the tool should do") finds tools there.'
 _FOLD = _function("fold_thought", "Compresses everything so far into memory. Only for a long history that went wrong.")
 

@@ -48,7 +48,7 @@ BUILDERS = ("bwrap:", "setpriv:", "unshare:", "mount:", "mkdir:", "sh:", "/bin/s
 _OPEN_FILES = 256
 _SHARED_MEMORY_MB = 16  # semaphores of multiprocessing live in it
 _SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
+_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
 _PROBE_SECONDS = 20
 
 
@@ -183,10 +183,9 @@ class Enclosed:
         """See `Enclosure`."""
         return "all its memory was used" if self._group is not None and self._group.out_of_memory() else ""
 
-    def remove(self) -> None:
+    def remove(self) -> bool:
         """See `Enclosure`."""
-        if self._group is not None:
-            self._group.remove()
+        return self._group is None or self._group.remove()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._first is not None and self.process.poll() is None:

@@ -80,11 +80,12 @@ class Group:
                         return True
         return False
 
-    def remove(self) -> None:
-        """Remove it; all its processes have ended, else the next start will (`leftovers.clear`)."""
+    def remove(self) -> bool:
+        """Remove it, unless a process of it still lives. Returns whether it is gone."""
         for folder in self.folders:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
+        return not any(folder.exists() for folder in self.folders)
 
 
 def leftovers(root: Path = ROOT, own: Path = OWN) -> Iterator[Path]:

@@ -110,11 +110,10 @@ class InGvisor:
         """See `Enclosure`."""
         return "all its memory was used" if self._group is not None and self._group.out_of_memory() else ""
 
-    def remove(self) -> None:
+    def remove(self) -> bool:
         """See `Enclosure`."""
-        if self._group is not None:
-            self._group.remove()
         shutil.rmtree(self._folder, ignore_errors=True)
+        return (self._group is None or self._group.remove()) and not self._folder.exists()
 
 
 def _make_bundle(folder: Path, program: Sequence[str], config: SandboxConfig) -> None:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from deepagent.actions import Frozen
-from deepagent.errors import SandboxError, ToolError
+from deepagent.errors import ConfigError, SandboxError, ToolError
 from deepagent.sandbox.builders import builder
 from deepagent.sandbox.config import SandboxConfig
 from deepagent.sandbox.frames import FRAME_BYTES, Done, Frame, ToolCall
@@ -134,7 +134,7 @@ class Kernel:
         Raises:
             SandboxUnavailableError: this machine cannot confine code.
             SandboxError: the interpreter cannot be started, or the kernel is closed.
-            ConfigError: a package that the config names is not installed.
+            ConfigError: a package that the config names is not installed, or the attachments do not fit.
         """
         async with self._lock:
             started = time.monotonic()
@@ -167,6 +167,11 @@ class Kernel:
         return self._worker
 
     async def _new_worker(self) -> WorkerProcess:
+        size, room = sum(map(len, self._attachments.values())), self.config.workspace_mb * 2**20
+        if size > room:
+            raise ConfigError(
+                f"the attachments have {size:,} bytes, and the workspace only {room:,}; raise sandbox.workspace_mb"
+            )
         worker = await (self._pool.lease() if self._pool else WorkerProcess.start(self.config, self._walls))
         try:
             for name, data in self._left.files.items():

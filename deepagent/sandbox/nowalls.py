@@ -80,9 +80,10 @@ class Unenclosed:
         """See `Enclosure`."""
         return ""
 
-    def remove(self) -> None:
+    def remove(self) -> bool:
         """See `Enclosure`."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        return not self._folder.exists()
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process.poll() is None:

@@ -32,6 +32,7 @@ PATIENCE = 0.0002
 """Seconds for which an answer is awaited without the event loop: its machinery costs as much as a short cell."""
 
 _END_SECONDS = 2.0  # for a worker to be gone after it closed its pipes, or was killed
+_DYING_SECONDS = 0.002
 _SELECTABLE = 1024  # select takes fds below this
 _PIECE = 2**20  # bytes of a file that go into one frame
 
@@ -192,9 +193,12 @@ class WorkerProcess:
         """End the worker and every process in it; may be called again."""
         self._enclosure.kill()
         self._pipes.close()
+        self._close_folder()
         try:
             async with asyncio.timeout(_END_SECONDS):
                 await self._ended()
+                while not self._enclosure.remove():  # noqa: ASYNC110 - nobody tells when the last process is gone
+                    await asyncio.sleep(_DYING_SECONDS)
         except TimeoutError:  # its builder is stuck; the others die with it
             self._process.kill()
             await self._ended()
@@ -203,7 +207,6 @@ class WorkerProcess:
                 self._process.kill()
                 self._process.wait()
             self._enclosure.remove()
-            self._close_folder()
 
     async def rescue(self) -> Left:
         """End the worker, then read the files that it left in the workspace."""

@@ -66,8 +66,12 @@ class Enclosure(Protocol):
         """Why the program may have been killed, in words, or nothing."""
         ...
 
-    def remove(self) -> None:
-        """Clear away, after the end, what was made on the host for it."""
+    def remove(self) -> bool:
+        """Clear away, after the end, what was made on the host for it.
+
+        Returns:
+            Whether it is gone; False while a process of it is still dying.
+        """
         ...
 
 

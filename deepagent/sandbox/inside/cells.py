@@ -24,7 +24,7 @@ _TOP_LEVEL_AWAIT = 0x2000
 
 _signal: Any = sys.modules["_signal"]  # the module signal looks up enums, which takes ten times as long
 
-_AWAITED_A_TOOL = ("can't be used in 'await' expression", "An asyncio.Future, a coroutine or an awaitable is required")
+_AWAITED_A_TOOL = ("can't be used in 'await' expression", "a coroutine or an awaitable is required", "gather(")
 _AIO = "tools are plain functions; to await one, or to run many at one time, write await tool.aio(...)"
 
 

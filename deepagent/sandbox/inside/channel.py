@@ -148,7 +148,8 @@ class Channel:
                     return
                 self._reader = me
             try:
-                self._poll.poll()
+                if self._interrupts.allowed:
+                    self._poll.poll()  # so that an interrupt comes here, and not while the frame is read
                 self._take()
             finally:
                 self._stop_reading()
