@@ -112,7 +112,8 @@ class Session:
         """Work on the task until an answer, a limit, an interruption or a broken model.
 
         Raises:
-            UsageError: the task is larger than the window, or a tool cannot be offered; it is logged as failed.
+            UsageError: the task is larger than the window, a tool cannot be offered, or the sandbox cannot be as its
+                settings say; it is logged as failed.
             OperatorError: the run could not go on; it is logged as failed.
         """
         self._log.append(

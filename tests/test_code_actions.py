@@ -7,7 +7,7 @@ import time
 import pytest
 
 from deepagent import Agent, tool
-from deepagent.errors import UsageError
+from deepagent.errors import ConfigError, UsageError
 from deepagent.models import ScriptedModel
 from deepagent.runs.events import Ended, Observed, ToolCalled, ToolReturned
 from deepagent.runs.store import RunStore
@@ -162,3 +162,13 @@ async def test_cancelling_a_run_kills_its_interpreter_within_a_second(tmp_path):
         (summary,) = store.runs()
         assert isinstance(summary.ended, Ended)
         assert summary.ended.status == "interrupted"
+
+
+async def test_settings_that_cannot_be_met_end_the_run_as_failed(tmp_path):
+    config = HASHED.model_copy(update={"sandbox": SandboxConfig(packages=("no-such-package",))})
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        with pytest.raises(ConfigError, match="pip install no-such-package"):
+            await Agent(ScriptedModel([execute("1")]), config=config, store=store).run("Do it.")
+        (summary,) = store.runs()
+    assert summary.ended is not None
+    assert summary.ended.status == "failed"
