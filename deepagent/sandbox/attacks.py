@@ -116,6 +116,12 @@ for folder, inner, _ in os.walk('/'):
         code="import socket; socket.socket(socket.AF_UNIX).connect(bait['abstract']); 'escaped'",
     ),
     _attack(
+        "sockets of other programs that are files cannot be reached",
+        Wall.FILES,
+        Wall.USER,
+        code="import socket; socket.socket(socket.AF_UNIX).connect(bait['socket']); 'escaped'",
+    ),
+    _attack(
         "there are no sockets but those between its own processes",
         Wall.SYSTEM_CALLS,
         code="""
@@ -124,7 +130,8 @@ def made(family, kind):
     try: socket.socket(family, kind).close()
     except OSError: return False
     return True
-families = [(2, 1), (2, 2), (10, 1), (10, 2), (16, 3), (38, 5), (40, 1)]  # IPv4, IPv6, netlink, crypto, virtual machine
+# IPv4, IPv6, raw, netlink, the kernel's cryptography, the machine's host
+families = [(2, 1), (2, 2), (10, 1), (10, 2), (2, 3), (16, 3), (38, 5), (40, 1)]
 'escaped' if any(made(*one) for one in families) else 'nothing'
 """,
     ),

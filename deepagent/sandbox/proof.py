@@ -85,15 +85,17 @@ def baited() -> Iterator[dict[str, Any]]:
         stack.callback(os.close, fd)
         os.set_inheritable(fd, True)
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        listener = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
-        listener.bind(abstract)
-        listener.listen()
+        for address in (abstract, f"{folder}/socket"):
+            listener = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+            listener.bind(address)
+            listener.listen()
         yield {
             "secret": secret,
             "file": str(file),
             "fd": fd,
             "port": server.getsockname()[1],
             "abstract": abstract,
+            "socket": f"{folder}/socket",
             "pid": os.getpid(),
             "cmdline": Path("/proc/self/cmdline").read_text(errors="replace"),
         }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deepagent.runs.store import RunStore
 from deepagent.sandbox import Kernel, SandboxConfig
 from deepagent.sandbox import kernel as kernel_module
 from deepagent.sandbox import process as process_module
@@ -101,6 +102,18 @@ async def test_what_the_kernel_may_refuse_by_itself_is_refused_before_it_sees_it
     assert run.value == "True"
 
 
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_the_run_log_cannot_be_read(walls, tmp_path, guarded):
+    path = tmp_path / "runs.sqlite"
+    with RunStore(path) as store:
+        store.keep("run", "id", "what the model did")
+    tmp_path.chmod(0o755)
+    without = frozenset() if guarded else frozenset({Wall.FILES, Wall.USER})
+    async with Kernel(walls=Bubblewrap(without)) as kernel:
+        run = await kernel.execute(f"open({str(path)!r}, 'rb').read(6)")
+    assert (run.value == "b'SQLite'") is not guarded
+
+
 # Runs among themselves
 
 
@@ -167,6 +180,32 @@ async def test_many_processes_have_no_more_memory_than_one(walls):
         assert made.error
     async with Kernel(config.model_copy(update={"memory_mb": 2000})) as kernel:
         assert escaped(await kernel.execute(bomb))
+
+
+# Crashes
+
+
+CRASHES = {
+    "exit": "import os; os._exit(3)",
+    "segmentation fault": "import ctypes; ctypes.string_at(0)",
+    "abort": "import os; os.abort()",
+    "kills itself": "import os; os.kill(os.getpid(), 9)",
+}
+
+
+@pytest.mark.parametrize("code", CRASHES.values(), ids=CRASHES)
+async def test_a_crash_is_not_the_host_s(kernel, code):
+    assert (await kernel.execute(code)).error_kind == "crash"
+    assert (await kernel.execute("1 + 1")).value == "2"
+    # The wall is that it is another process: in the host's own, nothing would come after it.
+    host = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        f"exec({code!r})\nprint('still here')",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await host.communicate() == (b"", None)
 
 
 # Processes that will not end
