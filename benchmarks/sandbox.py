@@ -81,7 +81,7 @@ class Table:
         print("|---|---|---|---|")
 
     def row(self, what: str, here: float, beside: str, other: float) -> None:
-        print(f"| {what} | {_time(here)} | {beside}: {_time(other)} | {here / other:.2f} |", flush=True)
+        print(f"| {what} | {_time(here)} | {beside}: {_time(other)} | {here / other:.2g} |", flush=True)
 
 
 async def main(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ import sys
 from importlib.machinery import SourceFileLoader
 
 _PACKAGE = "deepagent.sandbox.inside"
-_MODULES = ("text", "codec", "channel", "tools", "pictures", "cells", "main")  # in the order of their imports
+_MODULES = ("text", "codec", "locks", "channel", "tools", "pictures", "cells", "main")  # in the order of their imports
 _LENGTH_BYTES = 8
 
 # The modules find each other under their own names, which are then taken away again: cells have no business there.

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 import select
-import threading
-from collections import deque
 
 from deepagent.sandbox.inside.codec import decode, encode
+from deepagent.sandbox.inside.locks import Condition, Lock, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing takes as long as half of the interpreter
@@ -33,7 +32,7 @@ class Interrupts:
         self.allowed = False
         self._held = 0
         self._waiting = False
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
 
     def on_signal(self, _signal: int, _frame: object) -> None:
         """Raise KeyboardInterrupt, or have the end of the frame do it."""
@@ -47,11 +46,11 @@ class Interrupts:
         self._waiting = False
 
     def __enter__(self) -> None:
-        if threading.get_ident() == self._thread:
+        if get_ident() == self._thread:
             self._held += 1
 
     def __exit__(self, *_: object) -> None:
-        if threading.get_ident() == self._thread:
+        if get_ident() == self._thread:
             self._held -= 1
             if self._waiting and not self._held:
                 self._waiting = False
@@ -78,11 +77,11 @@ class Channel:
         self._poll = select.poll()
         self._poll.register(commands, select.POLLIN)
         self._buffer = bytearray()
-        self._sending = threading.Lock()
-        self._changed = threading.Condition(threading.Lock())
+        self._sending = Lock()
+        self._changed = Condition()
         self._reader: int | None = None  # the thread that reads for all
         self._numbers = itertools.count(1)
-        self._queue: deque[Frame] = deque()
+        self._queue: list[Frame] = []
         self._results: dict[int, Frame | None] = {}  # of calls that a thread waits for; None until it comes
         self._futures: dict[int, Any] = {}  # of calls that an event loop waits for
         self.closed = False
@@ -98,7 +97,7 @@ class Channel:
         """Wait for the next frame that is not a result; the process ends when the host is gone."""
         while not self._queue:
             self._read_until(lambda: bool(self._queue))
-        return self._queue.popleft()
+        return self._queue.pop(0)
 
     def call(self, **frame: Any) -> Frame:
         """Have the host call a tool, and wait for the result."""
@@ -138,7 +137,7 @@ class Channel:
             os.close(self._frames)
 
     def _read_until(self, satisfied: Callable[[], bool]) -> None:
-        me = threading.get_ident()
+        me = get_ident()
         while True:
             with self._changed:
                 # That this thread reads already means that an interrupt threw it out of the reading.
@@ -156,7 +155,7 @@ class Channel:
 
     def _read_what_is_there(self) -> None:
         """For an event loop: never blocks."""
-        me = threading.get_ident()
+        me = get_ident()
         with self._changed:
             if self._reader not in (None, me):  # another thread will read it
                 return
