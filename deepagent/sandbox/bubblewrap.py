@@ -81,7 +81,7 @@ class Bubblewrap:
             passage = Passage(group.joins if group else (), drop=Wall.USER not in self._without)
             with contextlib.ExitStack() as stack:
                 filter_fd = None if Wall.SYSTEM_CALLS in self._without else stack.enter_context(seccomp.opened())
-                fds = {"--info-fd": pipes.info_inside, "--seccomp": filter_fd}
+                fds = {"--info-fd": pipes.info, "--seccomp": filter_fd}
                 options = [*self._isolation(), *self._files(passage, config)]
                 for option, fd in fds.items():
                     options += [] if fd is None else [option, str(fd)]
@@ -158,7 +158,7 @@ class Enclosed:
 
     def ready(self) -> None:
         """See `Enclosure`."""
-        self._first = json.loads(os.read(self._pipes.info, PIPE_BYTES))["child-pid"]
+        self._first = json.loads(os.pread(self._pipes.info, PIPE_BYTES, 0))["child-pid"]
         self._pipes.close_info()
 
     def interrupt(self) -> None:
@@ -166,10 +166,12 @@ class Enclosed:
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """See `Enclosure`. bubblewrap is left to see the end of the others, so that nobody else has to."""
-        if self._first is None:
-            self.process.kill()
-        else:
+        """See `Enclosure`. bubblewrap is left to see the end of the others, so that nobody else has to.
+
+        While it still builds, it is left alone: killed half-way it leaves a process behind that waits for ever. The
+        program inside ends as soon as it finds its pipes closed.
+        """
+        if self._first is not None:
             self._signal(signal.SIGKILL)
 
     def workspace(self) -> int:

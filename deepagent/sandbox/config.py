@@ -27,7 +27,7 @@ class SandboxConfig(BaseModel):
     packages: tuple[str, ...] = ()
     """Installed distributions that code may import, such as numpy; what they require comes with them."""
     walls: Literal["bubblewrap", "gvisor"] = "bubblewrap"
-    """What encloses code. gVisor puts a kernel of its own between code and the machine, and is slower."""
+    """What encloses code. gVisor puts a kernel of its own between code and the machine, is slower, and needs root."""
     warm: int = Field(1, ge=0)
     """Interpreters that an agent keeps started for its next runs."""
     unsafe: bool = False

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deepagent.errors import SandboxUnavailableError
 from deepagent.sandbox.bubblewrap import ENVIRONMENT, TEMPORARY, python_files
 from deepagent.sandbox.config import SandboxConfig
 from deepagent.sandbox.groups import Group
@@ -46,8 +47,13 @@ class Gvisor:
 
     def enclose(self, program: Sequence[str], pipes: Pipes, config: SandboxConfig) -> InGvisor:
         """See `Walls`."""
-        as_root = os.geteuid() == 0
-        runsc = [find("runsc"), *([] if as_root else ["--rootless"]), "--network=none", "--ignore-cgroups"]
+        runsc = [shutil.which("runsc") or "", "--network=none", "--ignore-cgroups"]
+        if not runsc[0]:
+            raise SandboxUnavailableError(
+                "runsc is not installed: apt-get install runsc, or set sandbox.walls otherwise"
+            )
+        if os.geteuid() != 0:  # it can run so, but then neither limits the workspace nor protects its own root
+            raise SandboxUnavailableError("gVisor's walls need root: run as root, or set sandbox.walls to bubblewrap")
         # Its own threads are many, so processes cannot be counted from outside.
         with_kernel = config.model_copy(update={"memory_mb": config.memory_mb + _KERNEL_MB})
         group = Group.make(with_kernel, without=frozenset({Wall.COUNT}))
@@ -56,8 +62,7 @@ class Gvisor:
         passage = Passage(group.joins if group else (), drop=False)
         try:
             _make_bundle(folder, program, config)
-            if as_root:
-                passage.mount_memory(str(folder / "workspace"), config.workspace_mb, owner=_NOBODY)
+            passage.mount_memory(str(folder / "workspace"), config.workspace_mb, owner=_NOBODY)
             run = [*runsc, "run", f"--bundle={folder}", _CONTAINER]
             stdin, stdout, stderr = pipes.inside
             process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -103,8 +108,8 @@ class InGvisor:
 
     def workspace(self) -> int:
         """See `Enclosure`."""
-        seen = f"/proc/{self.process.pid}/root" if os.geteuid() == 0 else ""
-        return os.open(f"{seen}{self._folder}/workspace", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        seen = f"/proc/{self.process.pid}/root{self._folder}/workspace"  # where it is mounted
+        return os.open(seen, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def cause(self) -> str:
         """See `Enclosure`."""

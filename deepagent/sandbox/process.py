@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,7 @@ class WorkerProcess:
         self._outgoing = bytearray()
         self._flushing = asyncio.Lock()
         self._folder: int | None = None  # the workspace
+        self._started = False
 
     @classmethod
     async def start(cls, config: SandboxConfig, walls: Walls) -> WorkerProcess:
@@ -98,6 +100,7 @@ class WorkerProcess:
                 if not isinstance(await self.receive(), Ready):
                     raise WorkerLostError("it did not say that it is ready")
             self._enclosure.ready()
+            self._started = True
             self._folder = self._enclosure.workspace()
         except (WorkerLostError, TimeoutError, OSError, ValueError) as error:
             words = self.output() or str(error) or f"it was not ready within {START_SECONDS} s"
@@ -191,11 +194,11 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """End the worker and every process in it; may be called again."""
-        self._enclosure.kill()
         self._pipes.close()
+        self._enclosure.kill()
         self._close_folder()
         try:
-            async with asyncio.timeout(_END_SECONDS):
+            async with asyncio.timeout(_END_SECONDS if self._started else START_SECONDS):
                 await self._ended()
                 while not self._enclosure.remove():  # noqa: ASYNC110 - nobody tells when the last process is gone
                     await asyncio.sleep(_DYING_SECONDS)
@@ -203,7 +206,9 @@ class WorkerProcess:
             self._process.kill()
             await self._ended()
         finally:
-            if self._process.poll() is None:  # this was cancelled: no time to wait for it
+            if self._process.poll() is None:  # this was cancelled: wait without the loop, but not for long
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_END_SECONDS)
                 self._process.kill()
                 self._process.wait()
             self._enclosure.remove()

@@ -55,7 +55,7 @@ class Enclosure(Protocol):
         ...
 
     def kill(self) -> None:
-        """Begin to end the program and all that it started."""
+        """Begin to end the program and all that it started; its pipes are closed."""
         ...
 
     def workspace(self) -> int:

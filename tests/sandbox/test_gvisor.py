@@ -6,6 +6,7 @@ import tempfile
 
 import pytest
 
+from deepagent.errors import SandboxUnavailableError
 from deepagent.sandbox import Kernel, SandboxConfig
 from deepagent.sandbox.attacks import ATTACKS, BY_FILTER
 from deepagent.sandbox.proof import CONFIG, attempt, baited, escaped
@@ -13,13 +14,27 @@ from deepagent.tools import ToolSpec
 from tests.sandbox.processes import descendants, until
 from tests.sandbox.shop import echo
 
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.skipif(shutil.which("runsc") is None, reason="runsc is not installed: apt-get install runsc"),
-]
+installed = pytest.mark.skipif(shutil.which("runsc") is None, reason="runsc is not installed: apt-get install runsc")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gVisor's walls need root")
 GVISOR = SandboxConfig(walls="gvisor", seconds=20)
 
 
+async def test_where_it_is_missing_the_remedy_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxUnavailableError, match="runsc is not installed: apt-get install runsc"):
+        await Kernel(GVISOR).execute("1")
+
+
+@installed
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use it")
+async def test_an_ordinary_user_is_told_to_use_other_walls():
+    with pytest.raises(SandboxUnavailableError, match=r"need root.*set sandbox\.walls to bubblewrap"):
+        await Kernel(GVISOR).execute("1")
+
+
+@installed
+@as_root
+@pytest.mark.heavy
 async def test_cells_tools_files_and_losses():
     async with Kernel(GVISOR, call_tool=echo, attachments={"given": b"1"}) as kernel:
         await kernel.bind([ToolSpec(name="tool")])
@@ -34,6 +49,9 @@ async def test_cells_tools_files_and_losses():
     assert not [name for name in os.listdir(tempfile.gettempdir()) if name.startswith(f"deepagent-{os.getpid()}-")]
 
 
+@installed
+@as_root
+@pytest.mark.heavy
 async def test_a_cell_is_interrupted_and_its_variables_are_kept():
     async with Kernel(GVISOR.model_copy(update={"seconds": 1})) as kernel:
         await kernel.execute("x = 1")
@@ -42,12 +60,18 @@ async def test_a_cell_is_interrupted_and_its_variables_are_kept():
         assert (await kernel.execute("x")).value == "1"
 
 
+@installed
+@as_root
+@pytest.mark.heavy
 async def test_a_daemon_ends_with_the_run():
     async with Kernel(GVISOR) as kernel:
         await kernel.execute("import subprocess; subprocess.Popen(['setsid', 'sleep', '99'])")
     await until(lambda: not descendants(os.getpid()))
 
 
+@installed
+@as_root
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "attack", [attack for attack in ATTACKS if not attack.walls <= BY_FILTER], ids=lambda attack: attack.name
 )

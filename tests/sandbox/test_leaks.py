@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -11,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from deepagent.sandbox import Kernel, SandboxConfig, groups, leftovers
-from tests.sandbox.processes import descendants, open_files, until
+from tests.sandbox.processes import descendants, open_files, until, with_argument
 
-CONFIG = SandboxConfig(seconds=5, warm=0)
+MARK = 64 + os.getpid() % 1000  # a size by which to tell our processes from all others, also when they are orphans
+CONFIG = SandboxConfig(seconds=5, warm=0, workspace_mb=MARK)
 
 
 def left_on_the_host() -> dict[str, object]:
     return {
-        "processes": descendants(os.getpid()),
+        "processes": descendants(os.getpid()) | with_argument(str(MARK * 2**20)),
         "open files": open_files(),
         "mounts": Path("/proc/self/mounts").read_text(),
         "folders": sorted(path.name for path in Path(tempfile.gettempdir()).glob(f"deepagent-{os.getpid()}-*")),
@@ -42,6 +44,12 @@ async def one_life(kind: str, chance: random.Random) -> str:
             victims = sorted(descendants(kernel._worker._process.pid) | {kernel._worker._process.pid})
             os.kill(chance.choice(victims), signal.SIGKILL)
             await kernel.execute("1")
+        elif kind == "given up":
+            await kernel.collect()
+            starting = asyncio.create_task(kernel.execute("1"))
+            await asyncio.sleep(chance.random() / 20)
+            starting.cancel()
+            await asyncio.wait([starting])
         elif kind == "cancelled":
             running = asyncio.create_task(kernel.execute("while True: pass"))
             await asyncio.sleep(chance.random() / 50)
@@ -50,7 +58,7 @@ async def one_life(kind: str, chance: random.Random) -> str:
     return kind
 
 
-KINDS = ("plain", "daemon", "crash", "collect", "killed", "cancelled", "unsafe")
+KINDS = ("plain", "daemon", "crash", "collect", "killed", "given up", "cancelled", "unsafe")
 
 
 async def live_and_die(count: int) -> None:
@@ -66,12 +74,32 @@ async def live_and_die(count: int) -> None:
 
     done = Counter(await asyncio.gather(*map(live, kinds)))
     assert done.total() == count
-    await until(lambda: not descendants(os.getpid()))
+    await until(lambda: not left_on_the_host()["processes"])
     assert left_on_the_host() == before
 
 
 async def test_kernels_leave_nothing_however_they_end(walls):
     await live_and_die(40)
+
+
+async def test_a_host_that_is_killed_while_an_interpreter_starts_leaves_nothing(walls):
+    program = (
+        "import asyncio\n"
+        "from deepagent.sandbox import Kernel, SandboxConfig\n"
+        "print('ready', flush=True)\n"
+        f"asyncio.run(Kernel(SandboxConfig(workspace_mb={MARK})).execute('1'))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    for after in range(0, 40, 3):
+        host = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, env=environment
+        )
+        assert host.stdout is not None
+        await host.stdout.readline()
+        await asyncio.sleep(after / 1000)
+        host.kill()
+        await host.communicate()
+    await until(lambda: not with_argument(str(MARK * 2**20)))
 
 
 @pytest.mark.heavy
