@@ -209,7 +209,11 @@ class Agent:
         log.listeners.append(hear)
         config, size = self.config, len(held.catalogue)
         abilities = Abilities(
-            search=size > config.cards, call=size > 0, execute=config.execute, fold=config.fold is not None
+            search=size > config.cards,
+            call=size > 0,
+            execute=config.execute,
+            fold=config.fold is not None,
+            packages=config.sandbox.packages,
         )
         model = await held.models.get("main")
         session = Session(

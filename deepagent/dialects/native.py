@@ -91,12 +91,14 @@ class NativeDialect:
             ToolDefinitionError: a tool has the name of a function that is there already.
         """
         can = self._abilities
-        about = _EXECUTE.description + _TOOLS_INSIDE + (_SEARCH_INSIDE if can.search else "")
-        inside = _EXECUTE.model_copy(update={"description": about})
+        about = _EXECUTE.description.replace("standard library only", can.libraries)
+        if can.call:
+            about += _TOOLS_INSIDE + (_SEARCH_INSIDE if can.search else "")
+        execute = _EXECUTE.model_copy(update={"description": about})
         functions = [
             *([_SEARCH] if can.search else []),
             *([_CALL] if can.search and can.call else []),
-            *([inside if can.call else _EXECUTE] if can.execute else []),
+            *([execute] if can.execute else []),
             *([_FOLD] if can.fold else []),
         ]
         taken = {function.name for function in (_SEARCH, _CALL, _EXECUTE, _FOLD)}

@@ -78,6 +78,7 @@ _PYTHON_TURNS = (
 def instructions(can: Abilities) -> str:
     """The system prompt for the actions that a run allows."""
     execute = _EXECUTE_WITH_TOOLS if can.call else _EXECUTE
+    execute = execute.replace("standard library only", can.libraries)
     execute += (_SEARCH_INSIDE if can.search else "") + _ANSWER_INSIDE
     actions = {
         _SEARCH: can.search,
@@ -99,6 +100,8 @@ def example(can: Abilities) -> tuple[Message, ...]:
             + (_EXECUTE_TURNS if can.execute else _CALL_AGAIN_TURNS)
             + _END
         )
+    elif can.packages:
+        return ()  # the other example does without any
     else:
         ask = "Task: What is the median of 3, 9, 4 and 8?"
         turns = _PYTHON_TURNS
