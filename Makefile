@@ -2,6 +2,7 @@
 # make run TASK="..."   work on your own task
 # make test             every test that needs no large installation
 # make test-vllm        the tests on a real vLLM server and engine, on the CPU (installs them: 3.5 GB)
+# make test-sandbox     everything about the sandbox, as root and as an ordinary user
 # make bench-framework  what the loop adds to model calls; ARGS="--peers" beside other frameworks, ARGS="--quick" in short
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
@@ -10,7 +11,9 @@ BIN := .venv/bin
 TASK ?=
 export TASK
 
-.PHONY: run test test-vllm check bench-framework weights install clean
+SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
+
+.PHONY: run test test-vllm test-sandbox check bench-framework weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -26,6 +29,11 @@ test: install weights
 
 test-vllm: .venv-vllm/installed
 	@.venv-vllm/bin/python -m pytest tests/vllm
+
+# Attacks, a thousand kernels, gVisor where there is runsc.
+test-sandbox: install
+	$(BIN)/python -m pytest $(SANDBOX_TESTS)
+	scripts/as-user.sh $(BIN)/python -m pytest -p no:cacheprovider $(SANDBOX_TESTS)
 
 check: install
 	$(BIN)/ruff check .

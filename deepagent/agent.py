@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect
 from deepagent.errors import ConfigError, TaskError, UsageError
+from deepagent.invocation import Approve
 from deepagent.memory.folder import MemoryFolder
 from deepagent.models import weights
 from deepagent.models.base import Model, Usage
@@ -31,9 +32,10 @@ from deepagent.models.roles import Models, Role
 from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
 from deepagent.runs.events import Event, Status
 from deepagent.runs.store import RunStore
+from deepagent.sandbox import Pool
 from deepagent.session import Session
 from deepagent.tools import Tool, well_formed
-from deepagent.toolsets.base import Toolset
+from deepagent.toolsets.base import Toolset, World
 from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
 
@@ -81,6 +83,8 @@ class _Resources:
     models: Models
     catalogue: Catalogue
     store: RunStore
+    pool: Pool | None
+    worlds: Sequence[World]
 
 
 class Agent:
@@ -95,6 +99,7 @@ class Agent:
         vision: the model that looks at images.
         store: where runs are kept: a store (left open), a path, or None for the user's default.
         indexing: told the number of tools when an index has to be built, which may take a while.
+        approve: asked before every call of a tool whose effect is `unsafe`; by default they are just made.
     """
 
     def __init__(
@@ -108,6 +113,7 @@ class Agent:
         vision: str | Model | None = None,
         store: RunStore | Path | None = None,
         indexing: Callable[[int], None] = lambda count: None,
+        approve: Approve | None = None,
     ) -> None:
         self.config = config or AgentConfig()
         self._models: dict[Role, str | Model | None] = {
@@ -116,6 +122,7 @@ class Agent:
         self._sources = tuple(tools)
         self._store = store
         self._indexing = indexing
+        self._approve = approve
         self._stack: AsyncExitStack | None = None
         self._held: _Resources | None = None
 
@@ -143,32 +150,35 @@ class Agent:
             raise UsageError("the agent is not open: use it inside `async with`")
         return await self._held.models.get(role)
 
-    async def run(self, task: str, *, benchmark: str | None = None) -> Run:
+    async def run(self, task: str, *, benchmark: str | None = None, attachments: Sequence[Path] = ()) -> Run:
         """Work on a task to its end.
 
         Args:
             task: what to do, in words.
             benchmark: id of a benchmark task, kept with the run.
+            attachments: files that the task is about; code finds read-only copies in its working directory.
 
         Raises:
             UsageError: the task is empty or too large, or a source cannot be opened.
             OperatorError: model, sandbox or store failed; the run is in the store up to that point.
         """
         async with self._resources() as held:
-            return await self._work(held, task, benchmark, lambda item: None)
+            return await self._work(held, task, benchmark, attachments, lambda item: None)
 
     def run_sync(self, task: str) -> Run:
         """`run` for code that is not async."""
         return asyncio.run(self.run(task))
 
-    async def stream(self, task: str, *, benchmark: str | None = None) -> AsyncIterator[Event | Delta]:
+    async def stream(
+        self, task: str, *, benchmark: str | None = None, attachments: Sequence[Path] = ()
+    ) -> AsyncIterator[Event | Delta]:
         """Work on a task, yielding every event as it is logged, and the model's text as it is written.
 
         Leaving the iteration early interrupts the run.
         """
         heard: asyncio.Queue[Event | Delta | None] = asyncio.Queue()
         async with self._resources() as held:
-            work = asyncio.create_task(self._work(held, task, benchmark, heard.put_nowait))
+            work = asyncio.create_task(self._work(held, task, benchmark, attachments, heard.put_nowait))
             work.add_done_callback(lambda _: heard.put_nowait(None))
             try:
                 while (item := await heard.get()) is not None:
@@ -179,17 +189,31 @@ class Agent:
                 await asyncio.wait([work])
 
     async def _work(
-        self, held: _Resources, task: str, benchmark: str | None, hear: Callable[[Event | Delta], None]
+        self,
+        held: _Resources,
+        task: str,
+        benchmark: str | None,
+        attachments: Sequence[Path],
+        hear: Callable[[Event | Delta], None],
     ) -> Run:
         if not task.strip():
             raise TaskError("the task is empty; say what to do")
         if task != well_formed(task):
             raise TaskError("the task is not valid text; give it in UTF-8")
+        files = read_attachments(attachments)
+        if files:
+            task = f"{task}\n\nFiles in the working directory: {', '.join(files)}"
+        for world in held.worlds:
+            world.reset()
         log = held.store.new_run()
         log.listeners.append(hear)
         config, size = self.config, len(held.catalogue)
         abilities = Abilities(
-            search=size > config.cards, call=size > 0, execute=config.execute, fold=config.fold is not None
+            search=size > config.cards,
+            call=size > 0,
+            execute=config.execute,
+            fold=config.fold is not None,
+            packages=config.sandbox.packages,
         )
         model = await held.models.get("main")
         session = Session(
@@ -203,6 +227,9 @@ class Agent:
             log=log,
             on_text=lambda text: hear(Delta(text=text)),
             on_restart=lambda: hear(Delta(text="", restarted=True)),
+            approve=self._approve,
+            pool=held.pool,
+            attachments=files,
         )
         ended = await session.run(benchmark)
         return Run(id=log.id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
@@ -231,8 +258,9 @@ class Agent:
                 path = self._store if isinstance(self._store, Path) else default_store()
                 store = stack.enter_context(RunStore(path))
             tools: list[Tool] = []
+            worlds: list[World] = []
             for source in self._sources:
-                tools.extend(await self._open_source(source, stack))
+                tools.extend(await self._open_source(source, stack, worlds))
             catalogue = Catalogue(
                 tools,
                 encoder=self._encoder,
@@ -241,9 +269,10 @@ class Agent:
             )
             models = await stack.enter_async_context(Models(self._models))
             await models.get("main")  # what is wrong with it is known before a run begins
-            yield _Resources(models=models, catalogue=catalogue, store=store)
+            pool = await stack.enter_async_context(Pool(self.config.sandbox)) if self.config.execute else None
+            yield _Resources(models=models, catalogue=catalogue, store=store, pool=pool, worlds=worlds)
 
-    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Iterable[Tool]:
+    async def _open_source(self, source: ToolSource, stack: AsyncExitStack, worlds: list[World]) -> Iterable[Tool]:
         if isinstance(source, Tool):
             return [source]
         if isinstance(source, str):
@@ -253,12 +282,31 @@ class Agent:
                 raise UsageError(f"{source!r} is no tool: give a Tool, a typed function, a toolset or a source's name")
             return [tool(source)]
         toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
+        if isinstance(toolset, World):
+            worlds.append(toolset)
         return toolset.tools
 
     def _encoder(self) -> Encoder:
         if self.config.encoder == "hash":
             return HashEncoder()
         return SentenceEncoder(weights.path(self.config.encoder))
+
+
+def read_attachments(paths: Sequence[Path]) -> dict[str, bytes]:
+    """Files by name.
+
+    Raises:
+        UsageError: one cannot be read, or two have one name.
+    """
+    files: dict[str, bytes] = {}
+    for path in paths:
+        if path.name in files:
+            raise UsageError(f"two attachments are named {path.name!r}; rename one of them")
+        try:
+            files[path.name] = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"attachment {path}: {error.strerror}; give files that can be read") from error
+    return files
 
 
 def default_store() -> Path:

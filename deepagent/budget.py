@@ -15,6 +15,8 @@ class Limits(BaseModel):
 
     actions: int | None = Field(50, ge=1)
     """Steps of any kind; malformed ones count too (the paper's limit is 50)."""
+    calls: int | None = Field(1000, ge=1)
+    """Tool calls that code makes."""
     folds: int | None = Field(3, ge=0)
     """Memory folds (3 in the paper's code)."""
     tokens: int | None = Field(None, ge=1)

@@ -11,7 +11,8 @@ The three branches are three audiences, so that a handler can say whom it speaks
     │   ├── UnknownToolError       no tool has this name
     │   ├── InvalidArgumentsError  the arguments break the tool's schema
     │   ├── ToolFailedError        the tool raised
-    │   └── ToolTimeoutError       the tool did not finish in time
+    │   ├── ToolTimeoutError       the tool did not finish in time
+    │   └── ToolRefusedError       the call is not approved, or one too many
     └── OperatorError          something around the run is broken; the run cannot go on
         ├── ModelError             the model server failed
         │   ├── ModelUnavailableError  it cannot be reached, or keeps refusing
@@ -80,6 +81,12 @@ class ToolTimeoutError(ToolError):
     """The tool did not finish within its time limit."""
 
     kind = "tool_timeout"
+
+
+class ToolRefusedError(ToolError):
+    """The call was not approved, or the run has made as many as it may."""
+
+    kind = "tool_refused"
 
 
 class OperatorError(DeepAgentError):

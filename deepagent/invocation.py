@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from deepagent.errors import SandboxError, ToolError, ToolFailedError, ToolTimeoutError
-from deepagent.tools import Arguments, Tool, check_arguments, render_result, told
+from deepagent.errors import SandboxError, ToolError, ToolFailedError, ToolRefusedError, ToolTimeoutError
+from deepagent.tools import Arguments, Tool, ToolSpec, check_arguments, render_result, told
+
+Approve = Callable[[ToolSpec, Arguments], Awaitable[bool]]
+"""Asked before a call that must not be repeated unasked (`effect` is `unsafe`); the call is made if it says so."""
 
 
-async def invoke(tool: Tool, arguments: Arguments, seconds: float) -> tuple[Any, str]:
-    """Check the arguments, call within a time limit, and render the result.
+async def invoke(tool: Tool, arguments: Arguments, seconds: float, approve: Approve | None = None) -> tuple[Any, str]:
+    """Check the arguments, have the call approved, call within a time limit, and render the result.
+
+    Args:
+        tool: what to call.
+        arguments: by name.
+        seconds: time limit of the call.
+        approve: who is asked before an unsafe call; nobody by default.
 
     Returns:
         The result as the tool gave it, and as text.
@@ -20,6 +30,8 @@ async def invoke(tool: Tool, arguments: Arguments, seconds: float) -> tuple[Any,
         SandboxError: the walls that the tool itself stands on are broken.
     """
     checked = check_arguments(tool.spec, arguments)
+    if approve is not None and tool.spec.effect == "unsafe" and not await approve(tool.spec, checked):
+        raise ToolRefusedError(f"the call of {tool.name} is not approved; find another way, or say why it is needed")
     limit = asyncio.timeout(seconds)
     try:
         async with limit:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities
-from deepagent.errors import ToolError, UnknownToolError
-from deepagent.invocation import invoke
+from deepagent.errors import ToolError, ToolRefusedError, UnknownToolError
+from deepagent.invocation import Approve, invoke
 from deepagent.memory.recall import recall_tool
 from deepagent.retrieval import Hit
 from deepagent.runs.events import ToolCalled, ToolReturned
-from deepagent.runs.store import RunLog
-from deepagent.sandbox import Kernel
-from deepagent.tools import Arguments, Tool, well_formed
+from deepagent.runs.store import FILE, RunLog
+from deepagent.sandbox import Kernel, Pool
+from deepagent.tools import Arguments, Tool, ToolSpec, well_formed
 from deepagent.transcript import BYTES_PER_TOKEN, clipped
 
 _KEPT_CHARS = 16_000_000
@@ -27,6 +27,18 @@ _LEAST_RESULT = 300
 """Bytes of one result, however many calls a reply makes at once; together they get the room of two."""
 _REPEATED_CHARS = 400
 _CELL = re.compile(r"<cell \d+>")
+
+_SEARCH_TOOLS = ToolSpec(
+    name="search_tools",
+    description="Finds tools; what it finds can be called by name from the next line on. Returns their cards.",
+    parameters={
+        "type": "object",
+        "properties": {"query": {"type": "string", "description": "what the tool should do"}},
+        "required": ["query"],
+    },
+    toolset="built-in",
+    effect="pure",
+)
 
 
 Done = dict[int, tuple[Observation, float]]
@@ -42,10 +54,22 @@ class Performer:
         config: the agent's settings.
         log: the run's log; receives tool calls made by code, and results that are too large.
         result_tokens: longest observation, in tokens.
+        approve: who is asked before an unsafe tool call.
+        pool: where interpreters come from; by default each is started when code is first run.
+        attachments: files that code finds, content by name.
     """
 
     def __init__(
-        self, catalogue: Catalogue, abilities: Abilities, config: AgentConfig, log: RunLog, result_tokens: int
+        self,
+        catalogue: Catalogue,
+        abilities: Abilities,
+        config: AgentConfig,
+        log: RunLog,
+        result_tokens: int,
+        *,
+        approve: Approve | None = None,
+        pool: Pool | None = None,
+        attachments: Mapping[str, bytes] | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._abilities = abilities
@@ -56,23 +80,29 @@ class Performer:
         self.granted: dict[str, Tool] = {}
         self.found: tuple[str, ...] = ()
         """Names that the last search brought."""
-        self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code)
+        self._approve = approve
+        self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code, attachments=attachments, pool=pool)
+        self._search_tools = Tool(_SEARCH_TOOLS, self._search_from_code)  # only code needs it as a tool
         self._done: dict[str, tuple[int, Observation]] = {}
         self._searched: dict[str, list[int]] = {}
         self._step = 0
         self._calls = 0
+        self._calls_of_run = 0
 
     async def close(self) -> None:
-        """End the sandbox."""
-        await self._kernel.__aexit__(None, None, None)
+        """End the sandbox, and keep the files that code left in its workspace as artifacts."""
+        async with self._kernel:
+            for name, data in (await self._kernel.collect()).files.items():
+                self._log.keep(f"{FILE}{name}", data)
 
     async def grant(self, tools: list[Tool]) -> None:
         """Bring tools into reach, also of code. Names that code already uses for these tools are left alone."""
         wanted = tools if self.granted else [self.recall, *tools]
         new = {tool.name: tool for tool in wanted if tool.name not in self.granted}
         if new:
+            first = [] if self.granted or not self._abilities.search else [_SEARCH_TOOLS]
             self.granted |= new
-            await self._kernel.bind([tool.spec for tool in new.values()])
+            await self._kernel.bind([*first, *(tool.spec for tool in new.values())])
 
     def forget_window(self) -> None:
         """A new window opened: what was shown in the old one is not seen any more, and may be asked for again."""
@@ -152,7 +182,7 @@ class Performer:
         if tool is None:
             return await self._unknown(action.name)
         await self.grant([tool])
-        _, text = await invoke(tool, action.arguments, self._config.tool_seconds)
+        _, text = await invoke(tool, action.arguments, self._config.tool_seconds, self._approve)
         return self._fit(f"r{step}", text)
 
     async def _unknown(self, name: str) -> Observation:
@@ -172,19 +202,29 @@ class Performer:
             return Observation(text="Running code is switched off for this task.", error="not_allowed")
         await self.grant([])
         done = await self._kernel.execute(code)
-        parts = [done.output.rstrip("\n"), done.value or "", done.error or ""]
+        await asyncio.sleep(0)  # a short cell does not wait for anything: let others have their turn
+        drawn = f"Saved in the workspace: {', '.join(done.pictures)}" if done.pictures else ""
+        answered = "" if done.answer is None else f"Answered: {done.answer}"
+        parts = [done.output.rstrip("\n"), done.value or "", drawn, done.error or "", answered]
         text = "\n".join(part for part in parts if part)
         if "ModuleNotFoundError" in (done.error or ""):
-            text += "\nOnly Python's standard library is installed: write it without that module."
+            more = "".join(f", and {name}" for name in self._config.sandbox.packages)
+            text += f"\nOnly Python's standard library{more} is installed: write it without that module."
         if done.restarted and not done.error:  # an error that cost the interpreter says so itself
             text += "\nThe interpreter was restarted: all variables are gone."
         elif not text:
             text = "The code ran and printed nothing. Use print(...) to see a value."
-        return self._fit(f"r{step}", text).model_copy(update={"error": done.error_kind})
+        return self._fit(f"r{step}", text).model_copy(update={"error": done.error_kind, "answer": done.answer})
+
+    async def _search_from_code(self, arguments: Arguments) -> str:
+        hits = await self._catalogue.search(arguments["query"], self._config.found)
+        await self._grant_hits(hits)
+        return _cards(hits, self._limit) or "no tool fits; describe differently what it should do"
 
     async def _call_from_code(self, name: str, arguments: Arguments) -> Any:
         """A tool call that a cell makes: logged before and after, whatever happens in between."""
         self._calls += 1
+        self._calls_of_run += 1
         step, call = self._step, self._calls
         self._log.append(ToolCalled(step=step, call=call, name=name, arguments=arguments))
 
@@ -193,7 +233,10 @@ class Performer:
             self._log.append(ToolReturned(step=step, call=call, result=shown, error=error))
 
         try:
-            value, text = await invoke(self.granted[name], arguments, self._config.tool_seconds)
+            if (limit := self._config.limits.calls) is not None and self._calls_of_run > limit:
+                raise ToolRefusedError(f"the limit of {limit} tool calls from code is reached; go on without tools")
+            tool = self.granted.get(name, self._search_tools)
+            value, text = await invoke(tool, arguments, self._config.tool_seconds, self._approve)
         except ToolError as error:
             returned(well_formed(str(error)), error.kind)
             raise

@@ -7,7 +7,7 @@ run without an answer or a stated limit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from deepagent.actions import Action, Answer, Fold, Malformed, Observation, Search
 from deepagent.budget import Budget
@@ -16,6 +16,7 @@ from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, Parsed
 from deepagent.errors import ContextOverflowError, FoldError, OperatorError, UsageError
 from deepagent.grammar import Grammar
+from deepagent.invocation import Approve
 from deepagent.memory.folder import MemoryFolder
 from deepagent.memory.recall import RECALL
 from deepagent.models.base import Generated, Listen, Model, Usage, Watch
@@ -23,6 +24,7 @@ from deepagent.models.failures import RefusedError
 from deepagent.performer import Done, Performer
 from deepagent.runs.events import Ended, Intended, Noticed, Observed, Replied, Started, Status
 from deepagent.runs.store import RunLog
+from deepagent.sandbox import Pool
 from deepagent.transcript import Segment, clipped
 from deepagent.windows import Windows
 
@@ -48,6 +50,9 @@ class Session:
         log: the run's log, empty.
         on_text: receives the model's text as it is written.
         on_restart: told that a reply broke off, and is written anew from its beginning.
+        approve: who is asked before an unsafe tool call.
+        pool: where interpreters come from.
+        attachments: files that code finds, content by name.
     """
 
     def __init__(
@@ -63,6 +68,9 @@ class Session:
         log: RunLog,
         on_text: Callable[[str], None],
         on_restart: Callable[[], None] = lambda: None,
+        approve: Approve | None = None,
+        pool: Pool | None = None,
+        attachments: Mapping[str, bytes] | None = None,
     ) -> None:
         self._task = task
         self._model = model
@@ -72,7 +80,16 @@ class Session:
         self._on_text = on_text
         self._on_restart = on_restart
         self._budget = Budget(config.limits)
-        self._performer = Performer(catalogue, abilities, config, log, min(config.result_tokens, model.context // 6))
+        self._performer = Performer(
+            catalogue,
+            abilities,
+            config,
+            log,
+            min(config.result_tokens, model.context // 6),
+            approve=approve,
+            pool=pool,
+            attachments=attachments,
+        )
         self._windows = Windows(
             task,
             model=model,
@@ -95,7 +112,8 @@ class Session:
         """Work on the task until an answer, a limit, an interruption or a broken model.
 
         Raises:
-            UsageError: the task is larger than the window, or a tool cannot be offered; it is logged as failed.
+            UsageError: the task is larger than the window, a tool cannot be offered, or the sandbox cannot be as its
+                settings say; it is logged as failed.
             OperatorError: the run could not go on; it is logged as failed.
         """
         self._log.append(
@@ -180,6 +198,7 @@ class Session:
                 for number, (step, action) in enumerate(actions):
                     observation, seconds = done.get(step, (otherwise, 0.0))
                     await self._observe(number, (step, action), parsed, reply, observation, seconds)
+                self._answer = next((seen.answer for seen, _ in done.values() if seen.answer is not None), None)
 
     async def _think(self, step: int) -> tuple[Parsed, list[Generated]]:
         """Generate until the dialect can read an action, or give up as malformed.

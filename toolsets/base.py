@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from deepagent.tools import Tool
 
@@ -27,3 +27,12 @@ class Toolset(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class World(Protocol):
+    """A toolset whose tools act on something that changes."""
+
+    def reset(self) -> None:
+        """A run begins. What its tools act on is new, and its own: it is kept in a context variable."""
+        ...

@@ -1,4 +1,4 @@
-"""Tool sources by name: `toolhop`, `python:my_tools.py`."""
+"""Tool sources by name: `toolhop`, `m3tooleval`, `python:my_tools.py`."""
 
 from __future__ import annotations
 
@@ -32,9 +32,13 @@ def open_toolset(source: str, sandbox: SandboxConfig) -> Toolset:
         from deepagent.toolsets.toolhop.toolset import ToolHop
 
         return ToolHop(sandbox)
+    if kind == "m3tooleval":
+        from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
+
+        return M3ToolEval()
     if kind == "python" and where:
         return ModuleTools(where)
-    raise UsageError(f"unknown tool source {source!r}; known are toolhop, python:FILE.py and python:MODULE")
+    raise UsageError(f"unknown tool source {source!r}; known are m3tooleval, toolhop, python:FILE.py and python:MODULE")
 
 
 class ModuleTools:

@@ -113,15 +113,14 @@ async def _run(
 def _line(result: TaskResult) -> Text:
     right = bool(result.score.corrected)
     answer = " ".join((result.answer or "-").split())[:60]
+    path = "" if result.score.path is None else f"path {result.score.path:.0%}, "
     return Text("  ").join(
         (
             plain(result.task, "bold"),
             plain("right" if right else "wrong", "green" if right else "red"),
             plain(f"answer {answer}"),
             plain(f"gold {result.gold}"),
-            plain(
-                f"{result.status}, path {result.score.path:.0%}, {result.steps} steps, {result.seconds:.0f} s", "dim"
-            ),
+            plain(f"{result.status}, {path}{result.steps} steps, {result.seconds:.0f} s", "dim"),
         )
     )
 
@@ -131,10 +130,12 @@ def _summary(results: Sequence[TaskResult]) -> None:
         return
     count = len(results)
     usage = sum((result.usage for result in results), Usage())
+    paths = [result.score.path for result in results if result.score.path is not None]
+    path = f"path {sum(paths) / len(paths):.0%}, " if paths else ""
     stdout.print(
         f"{count} tasks: {sum(r.score.corrected for r in results):.0f} right "
         f"({sum(r.score.published for r in results):.0f} as published), "
-        f"path {sum(r.score.path for r in results) / count:.0%}, "
+        f"{path}"
         f"{sum(r.status == 'answered' for r in results)} answered by themselves, "
         f"{sum(r.status == 'forced' for r in results)} at a limit, "
         f"{sum(r.status in ('limit', 'failed') for r in results)} without an answer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,9 @@ def run(
     ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,
+    attach: Annotated[
+        list[Path] | None, typer.Option("--attach", "-a", help="A file for the task. Repeatable.")
+    ] = None,
     json: JsonOption = False,
     unsafe_execute: UnsafeOption = False,
 ) -> None:
@@ -61,7 +65,7 @@ def run(
         indexing=say_indexing,
     )
     with interruptible(kept_in(store)):
-        ended = asyncio.run(_stream_json(agent, text) if json else _tell(agent, text))
+        ended = asyncio.run((_stream_json if json else _tell)(agent, text, attach or ()))
     raise typer.Exit(0 if ended is not None and ended.answer is not None else 1)
 
 
@@ -82,6 +86,8 @@ def settings_from(config: Path | None, model: str | None, unsafe: bool) -> RunCo
     settings = read(config, RunConfig) if config else RunConfig()
     if model is not None:
         settings = settings.model_copy(update={"model": model})
+    if settings.agent.sandbox.unsafe and not unsafe:
+        raise UsageError(f"config {config}: running code without walls must be asked for each time: --unsafe-execute")
     if unsafe:
         say("warning: code runs without confinement: the model can read, change and send whatever you can")
         sandbox = settings.agent.sandbox.model_copy(update={"unsafe": True})
@@ -89,20 +95,20 @@ def settings_from(config: Path | None, model: str | None, unsafe: bool) -> RunCo
     return settings
 
 
-async def _tell(agent: Agent, task: str) -> Ended | None:
+async def _tell(agent: Agent, task: str, attachments: Sequence[Path]) -> Ended | None:
     ended = None
     with Story(stdout) as story:
         story.wait("opening the model")
-        async for item in agent.stream(task):
+        async for item in agent.stream(task, attachments=attachments):
             story.hear(item)
             ended = item if isinstance(item, Ended) else ended
     return ended
 
 
-async def _stream_json(agent: Agent, task: str) -> Ended | None:
+async def _stream_json(agent: Agent, task: str, attachments: Sequence[Path]) -> Ended | None:
     ended = None
     with json_lines() as write:
-        async for item in agent.stream(task):
+        async for item in agent.stream(task, attachments=attachments):
             if not isinstance(item, Delta):
                 write(item.model_dump_json(exclude_none=True))
                 ended = item if isinstance(item, Ended) else ended

@@ -12,7 +12,7 @@ from rich.text import Text
 from deepagent.agent import default_store
 from deepagent.cli.run import StoreOption
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import json_lines, plain, stdout
+from deepagent.cli.terminal import json_lines, plain, say, stdout
 from deepagent.errors import UsageError
 from deepagent.runs.store import RunStore, RunSummary
 
@@ -65,6 +65,29 @@ def show_run(
     story = Story(stdout, full=full)
     for recorded in events:
         story.hear(recorded.event)
+
+
+@app.command("files")
+def write_files(
+    run: Annotated[str, typer.Argument(help="A run's id, its beginning or end, or 'last'.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to write them to.")],
+    store: StoreOption = None,
+) -> None:
+    """Write out the files that code left in a run's workspace."""
+    with _open(store) as opened:
+        files = opened.files(opened.resolve(run))
+    if not files:
+        say("this run left no files")
+    for name, content in files.items():
+        path = to / name
+        if not path.resolve().is_relative_to(to.resolve()):  # the names were chosen by a model
+            raise UsageError(f"the file {name!r} would be written outside {to}; it is left in the store")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}; give another folder") from error
+        stdout.print(plain(str(path)))
 
 
 def _open(path: Path | None) -> RunStore:

@@ -51,12 +51,22 @@ class Opening:
 
 @dataclass(frozen=True)
 class Abilities:
-    """The actions that a run allows besides answering."""
+    """The actions that a run allows besides answering.
+
+    Attributes:
+        packages: what code may import besides the standard library.
+    """
 
     search: bool
     call: bool
     execute: bool
     fold: bool
+    packages: tuple[str, ...] = ()
+
+    @property
+    def libraries(self) -> str:
+        """What code may import, in words."""
+        return f"standard library, {', '.join(self.packages)}" if self.packages else "standard library only"
 
 
 class Dialect(Protocol):

@@ -56,9 +56,15 @@ _CALL = Function(
     },
 )
 _EXECUTE = _function(
-    "execute", "Runs Python (standard library only) and shows what it prints. Variables persist.", code="The program."
+    "execute",
+    "Runs Python (standard library only) and shows what it prints. Variables persist; final_answer(x) ends the task.",
+    code="The program.",
 )
-_TOOLS_INSIDE = " Every tool that is known is a Python function there, called with named arguments."
+_TOOLS_INSIDE = (
+    " Every tool that is known is a Python function there, called with named arguments; "
+    "await name.aio(...) lets many run at one time."
+)
+_SEARCH_INSIDE = ' search_tools("what the tool should do") finds tools there.'
 _FOLD = _function("fold_thought", "Compresses everything so far into memory. Only for a long history that went wrong.")
 
 
@@ -85,11 +91,14 @@ class NativeDialect:
             ToolDefinitionError: a tool has the name of a function that is there already.
         """
         can = self._abilities
-        inside = _EXECUTE.model_copy(update={"description": _EXECUTE.description + _TOOLS_INSIDE})
+        about = _EXECUTE.description.replace("standard library only", can.libraries)
+        if can.call:
+            about += _TOOLS_INSIDE + (_SEARCH_INSIDE if can.search else "")
+        execute = _EXECUTE.model_copy(update={"description": about})
         functions = [
             *([_SEARCH] if can.search else []),
             *([_CALL] if can.search and can.call else []),
-            *([inside if can.call else _EXECUTE] if can.execute else []),
+            *([execute] if can.execute else []),
             *([_FOLD] if can.fold else []),
         ]
         taken = {function.name for function in (_SEARCH, _CALL, _EXECUTE, _FOLD)}

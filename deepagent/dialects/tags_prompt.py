@@ -27,6 +27,10 @@ print(1 + 1)
 _EXECUTE_WITH_TOOLS = f"""\
 {_EXECUTE} Every tool is a function there, called
     with named arguments: print(tool_name(parameter="value"))"""
+_SEARCH_INSIDE = """
+    search_tools("what the tool should do") finds tools there."""
+_ANSWER_INSIDE = """
+    final_answer(value) there ends the task."""
 _FOLD = """\
 <fold_thought>
     compresses everything so far into memory. Only for a long history that went wrong."""
@@ -73,10 +77,13 @@ _PYTHON_TURNS = (
 
 def instructions(can: Abilities) -> str:
     """The system prompt for the actions that a run allows."""
+    execute = _EXECUTE_WITH_TOOLS if can.call else _EXECUTE
+    execute = execute.replace("standard library only", can.libraries)
+    execute += (_SEARCH_INSIDE if can.search else "") + _ANSWER_INSIDE
     actions = {
         _SEARCH: can.search,
         _CALL: can.call,
-        _EXECUTE_WITH_TOOLS if can.call else _EXECUTE: can.execute,
+        execute: can.execute,
         _FOLD: can.fold,
         _ANSWER: True,
     }
@@ -93,6 +100,8 @@ def example(can: Abilities) -> tuple[Message, ...]:
             + (_EXECUTE_TURNS if can.execute else _CALL_AGAIN_TURNS)
             + _END
         )
+    elif can.packages:
+        return ()  # the other example does without any
     else:
         ask = "Task: What is the median of 3, 9, 4 and 8?"
         turns = _PYTHON_TURNS

@@ -32,12 +32,12 @@ class Score(Frozen):
     Attributes:
         published: the metric as the benchmark's paper and code define it, defects included.
         corrected: the same without its defects.
-        path: share of the intermediate answers that a tool result showed.
+        path: share of the intermediate answers that a tool result showed; None where the benchmark knows none.
     """
 
     published: float
     corrected: float
-    path: float
+    path: float | None = None
 
 
 class Benchmark(Protocol):

@@ -23,6 +23,9 @@ from deepagent.errors import StoreError, UsageError
 from deepagent.runs.events import EVENT, Ended, Event, Recorded, Started
 
 _FORMAT = 1
+FILE = "file:"
+"""How the id of an artifact begins that is a file of the workspace."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     run TEXT NOT NULL, sequence INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
@@ -148,16 +151,26 @@ class RunStore:
             raise UsageError(f"{count} {prefix!r}; `deepagent runs list` shows their ids")
         return str(found[0])
 
-    def keep(self, run: str, id: str, text: str) -> None:
-        """Keep a result too large for the stream."""
+    def keep(self, run: str, id: str, content: str | bytes) -> None:
+        """Keep a result too large for the stream, or a file."""
         with _translated(self.path):
-            self._connection.execute("INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?)", (run, id, text))
+            self._connection.execute("INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?)", (run, id, content))
 
     def artifact(self, run: str, id: str) -> str | None:
         """The full text that was kept under this id."""
         with _translated(self.path):
             row = self._connection.execute("SELECT text FROM artifacts WHERE run = ? AND id = ?", (run, id)).fetchone()
-        return row[0] if row else None
+        if row is None:
+            return None
+        return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
+
+    def files(self, run: str) -> dict[str, bytes]:
+        """The files that code left in the run's workspace, by name."""
+        with _translated(self.path):
+            rows = self._connection.execute(
+                "SELECT id, text FROM artifacts WHERE run = ? AND id GLOB ? ORDER BY id", (run, f"{FILE}*")
+            ).fetchall()
+        return {id.removeprefix(FILE): content for id, content in rows}
 
 
 class RunLog:
@@ -177,9 +190,9 @@ class RunLog:
             for listener in self.listeners:
                 listener(event)
 
-    def keep(self, id: str, text: str) -> None:
-        """Keep a text as an artifact of this run."""
-        self._store.keep(self.id, id, text)
+    def keep(self, id: str, content: str | bytes) -> None:
+        """Keep a text or a file as an artifact of this run."""
+        self._store.keep(self.id, id, content)
 
     def artifact(self, id: str) -> str | None:
         """The artifact's full text, or None."""

@@ -5,5 +5,6 @@
 
 from deepagent.sandbox.config import SandboxConfig
 from deepagent.sandbox.kernel import Execution, Kernel, ToolCaller
+from deepagent.sandbox.pool import Pool
 
-__all__ = ["Execution", "Kernel", "SandboxConfig", "ToolCaller"]
+__all__ = ["Execution", "Kernel", "Pool", "SandboxConfig", "ToolCaller"]

@@ -6,6 +6,7 @@ it has a size limit and a schema, and it grants nothing that the model could not
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from deepagent.actions import Frozen
 
 FRAME_BYTES = 8 * 2**20
 """Largest frame in either direction."""
+MOST_PICTURES = 100
 
 
 class Ready(Frozen):
@@ -23,7 +25,7 @@ class Ready(Frozen):
 
 
 class ToolCall(Frozen):
-    """The cell calls a tool and waits for its result."""
+    """The cell calls a tool; it may call others before the result is there."""
 
     kind: Literal["call"]
     id: int
@@ -32,13 +34,22 @@ class ToolCall(Frozen):
 
 
 class Done(Frozen):
-    """A cell has ended: its last value, or the error that ended it."""
+    """A cell has ended.
+
+    Attributes:
+        value: its last value, as text.
+        error: what ended it.
+        answer: the answer to the task, where it gave one.
+        pictures: names of the files that show what it drew.
+    """
 
     kind: Literal["done"]
     id: int
     value: str | None
     error: str | None
     error_kind: Literal["exception", "syntax"] | None
+    answer: str | None
+    pictures: list[str] = Field(max_length=MOST_PICTURES)
 
 
 Frame = Annotated[Ready | ToolCall | Done, Field(discriminator="kind")]
@@ -57,6 +68,17 @@ def parse_frame(line: bytes | bytearray) -> Frame:
         ForgedFrameError: it is not JSON, too deep, or not a frame.
     """
     try:
-        return _FRAME.validate_json(line, strict=True)
+        frame = _FRAME.validate_json(line, strict=True)
     except ValidationError as error:
         raise ForgedFrameError(error.errors(include_url=False, include_input=False)[0]["msg"]) from error
+    if isinstance(frame, ToolCall) and not _is_finite(frame.arguments):
+        raise ForgedFrameError("a number that JSON does not have")
+    return frame
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

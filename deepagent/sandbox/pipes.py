@@ -15,25 +15,29 @@ class Pipes:
         commands: where the host writes frames.
         frames: where the worker's frames arrive.
         output: where all that the cells print arrives.
-        info: where bubblewrap tells about the sandbox.
+        info: a file in which bubblewrap tells about the sandbox. Not a pipe: if the host were gone, writing to it would
+            kill bubblewrap half-way, and leave a process behind that waits for ever.
         inside: the worker's stdin, stdout and stderr.
-        info_inside: bubblewrap's end of `info`.
     """
 
     def __init__(self) -> None:
         stdin, self.commands = os.pipe()
         self.frames, stdout = os.pipe()
         self.output, stderr = os.pipe()
-        self.info, self.info_inside = os.pipe()
+        self.info = os.memfd_create("info")
         self.inside = (stdin, stdout, stderr)
-        ours = (self.commands, self.frames, self.output, self.info)
-        self._open = {*self.inside, self.info_inside, *ours}
+        ours = (self.commands, self.frames, self.output)
+        self._open = {*self.inside, *ours, self.info}
         for end in ours:
             os.set_blocking(end, False)
 
+    def close_info(self) -> None:
+        """Close what is of no more use once the program has started."""
+        self._close(self.info)
+
     def close_inside(self) -> None:
         """Close the ends that the child has taken over, so that its end is seen."""
-        self._close(*self.inside, self.info_inside)
+        self._close(*self.inside)
 
     def close(self) -> None:
         """Close all that is open; may be called again."""

@@ -1,30 +1,41 @@
-"""One worker process as the host sees it: pipes, a process group, and a way to end it all."""
+"""One worker process as the host sees it: frames to and fro, what it prints, and a way to end it all."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-import functools
 import json
 import os
+import select
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from deepagent.errors import SandboxError
-from deepagent.sandbox import confinement, seccomp, worker
+from deepagent.sandbox import groups, leftovers, program
+from deepagent.sandbox.bubblewrap import BUILDERS
 from deepagent.sandbox.capture import Capture
 from deepagent.sandbox.config import SandboxConfig
 from deepagent.sandbox.frames import FRAME_BYTES, ForgedFrameError, Frame, Ready, parse_frame
+from deepagent.sandbox.passage import unavailable
 from deepagent.sandbox.pipes import PIPE_BYTES, Pipes
+from deepagent.sandbox.walls import Enclosure, Walls
+from deepagent.sandbox.workspace import Left, collect
 
 START_SECONDS = 20
 """How long an interpreter may take to start on a machine under heavy load."""
 
-_END_SECONDS = 1.0  # for a worker that closed its pipes to be gone
+PATIENCE = 0.0002
+"""Seconds for which an answer is awaited without the event loop: its machinery costs as much as a short cell."""
+
+_END_SECONDS = 2.0  # for a worker to be gone after it closed its pipes, or was killed
+_DYING_SECONDS = 0.002
+_SELECTABLE = 1024  # select takes fds below this
+_PIECE = 2**20  # bytes of a file that go into one frame
 
 
 class WorkerLostError(Exception):
@@ -35,39 +46,37 @@ class WorkerProcess:
     """A running interpreter. Make it with `start`, end it with `stop`.
 
     Args:
-        process: the outermost process, which ends with the others.
+        enclosure: the walls around it, and it.
         pipes: the pipes to it.
-        folder: its working directory where there are no walls.
-        output_chars: how much of the output to keep for each cell.
+        config: its limits.
     """
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        pipes: Pipes,
-        folder: tempfile.TemporaryDirectory[str] | None,
-        output_chars: int,
-    ) -> None:
-        self._process = process
+    def __init__(self, enclosure: Enclosure, pipes: Pipes, config: SandboxConfig) -> None:
+        self._enclosure = enclosure
+        self._process = enclosure.process
         self._pipes = pipes
-        self._folder = folder
-        self._capture = Capture(output_chars)
-        self._buffer = bytearray()
-        self._group = process.pid
-        self._torn = False
+        self._config = config
+        self._capture = Capture(config.output_chars)
+        self._incoming = bytearray()
+        self._searched = 0  # bytes of it in which there is no end of a line
+        self._outgoing = bytearray()
+        self._flushing = asyncio.Lock()
+        self._folder: int | None = None  # the workspace
+        self._started = False
 
     @classmethod
-    async def start(cls, config: SandboxConfig) -> WorkerProcess:
+    async def start(cls, config: SandboxConfig, walls: Walls) -> WorkerProcess:
         """Start an interpreter and wait until it is ready.
 
         Raises:
             SandboxUnavailableError: this machine cannot confine it.
             SandboxError: it cannot be started for another reason.
+            ConfigError: a package that it should have is not installed.
         """
+        leftovers.clear_once((Path(tempfile.gettempdir()), *groups.leftovers()))
         pipes = Pipes()
-        folder = tempfile.TemporaryDirectory(prefix="deepagent-", ignore_cleanup_errors=True) if config.unsafe else None
         try:
-            process = _spawn(config, pipes, folder)
+            enclosure = walls.enclose(program.command(), pipes, config)
         except OSError as error:
             pipes.close()
             raise SandboxError(f"the sandbox's interpreter did not start: {error}") from error
@@ -75,40 +84,93 @@ class WorkerProcess:
             pipes.close()
             raise
         pipes.close_inside()
-        self = cls(process, pipes, folder, config.output_chars)
+        self = cls(enclosure, pipes, config)
         try:
-            await self._set_up(config)
+            await self._set_up(walls.setup(config))
         except BaseException:
             await self.stop()
             raise
         return self
 
-    async def _set_up(self, config: SandboxConfig) -> None:
-        setup = {
-            "chars": config.output_chars,
-            "memory": config.memory_mb * 2**20,
-            "file_size": config.workspace_mb * 2**20,
-            # Outside the walls the limit would count all of the user's processes.
-            "processes": None if config.unsafe else config.processes,
-            "die_with_parent": config.unsafe,
-        }
+    async def _set_up(self, setup: dict[str, Any]) -> None:
+        self._outgoing += program.code()
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self.send(setup)
+                await self.send({"kind": "setup", "chars": self._config.output_chars, **setup})
                 if not isinstance(await self.receive(), Ready):
                     raise WorkerLostError("it did not say that it is ready")
-        except (WorkerLostError, TimeoutError) as error:
+            self._enclosure.ready()
+            self._started = True
+            self._folder = self._enclosure.workspace()
+        except (WorkerLostError, TimeoutError, OSError, ValueError) as error:
             words = self.output() or str(error) or f"it was not ready within {START_SECONDS} s"
-            if not config.unsafe and words.startswith(confinement.BUILDERS):
-                raise confinement.unavailable(words) from error
+            if words.startswith(BUILDERS):
+                raise unavailable(words) from error
             raise SandboxError(f"the sandbox's interpreter did not start: {' '.join(words.split())[:500]}") from error
-        if not config.unsafe:
-            self._group = json.loads(os.read(self._pipes.info, PIPE_BYTES))["child-pid"]
 
     @property
     def alive(self) -> bool:
         """Whether the process is running."""
         return self._process.poll() is None
+
+    async def put(self, name: str, data: bytes, *, read_only: bool) -> None:
+        """Make a file in the workspace; cells find it there.
+
+        Raises:
+            WorkerLostError: the worker is gone.
+        """
+        for start in range(0, max(1, len(data)), _PIECE):
+            text = base64.b64encode(data[start : start + _PIECE]).decode("ascii")
+            last = start + _PIECE >= len(data)
+            await self.send({"kind": "put", "name": name, "data": text, "read_only": read_only and last})
+
+    async def ask(self, frame: dict[str, Any]) -> Frame | None:
+        """Write a frame, and wait a moment for the answer; None when it takes longer.
+
+        Raises:
+            WorkerLostError: the worker has ended, or wrote what is not a frame.
+        """
+        self._outgoing += _line(frame)
+        await self._push()
+        fd = self._pipes.frames
+        if not self._outgoing and fd < _SELECTABLE and select.select([fd], [], [], PATIENCE)[0]:
+            await self._fill()
+        return self._next()
+
+    async def send(self, frame: dict[str, Any]) -> None:
+        """Write one frame whole, also where others are being written.
+
+        Raises:
+            WorkerLostError: nobody reads it.
+        """
+        self._outgoing += _line(frame)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Write what has not been written yet.
+
+        Raises:
+            WorkerLostError: nobody reads it.
+        """
+        await self._push()
+        if self._outgoing:
+            loop = asyncio.get_running_loop()
+            async with self._flushing:
+                while self._outgoing:
+                    await _ready(loop.add_writer, loop.remove_writer, self._pipes.commands)
+                    await self._push()
+
+    async def receive(self) -> Frame:
+        """Wait for the next frame.
+
+        Raises:
+            WorkerLostError: the worker has ended, or wrote what is not a frame.
+        """
+        loop = asyncio.get_running_loop()
+        while (frame := self._next()) is None:
+            await _ready(loop.add_reader, loop.remove_reader, self._pipes.frames)
+            await self._fill()
+        return frame
 
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
@@ -126,69 +188,79 @@ class WorkerProcess:
             self._capture.feed(os.read(self._pipes.output, PIPE_BYTES))
         return self._capture.take()
 
-    async def send(self, frame: dict[str, Any]) -> None:
-        """Write one frame.
+    def interrupt(self) -> None:
+        """Ask the running cell to end, as Ctrl-C would: the interpreter and the processes that it started."""
+        self._enclosure.interrupt()
 
-        Raises:
-            WorkerLostError: nobody reads it.
-        """
-        data = memoryview(json.dumps(frame).encode("ascii") + b"\n")
-        self._torn = True
-        loop = asyncio.get_running_loop()
-        while data:
-            try:
-                data = data[os.write(self._pipes.commands, data) :]
-            except BlockingIOError:
-                await _ready(loop.add_writer, loop.remove_writer, self._pipes.commands)
-            except BrokenPipeError:
-                raise WorkerLostError(await self._how_it_ended()) from None
-        self._torn = False
+    async def stop(self) -> None:
+        """End the worker and every process in it; may be called again."""
+        self._pipes.close()
+        self._enclosure.kill()
+        self._close_folder()
+        try:
+            async with asyncio.timeout(_END_SECONDS if self._started else START_SECONDS):
+                await self._ended()
+                while not self._enclosure.remove():  # noqa: ASYNC110 - nobody tells when the last process is gone
+                    await asyncio.sleep(_DYING_SECONDS)
+        except TimeoutError:  # its builder is stuck; the others die with it
+            self._process.kill()
+            await self._ended()
+        finally:
+            if self._process.poll() is None:  # this was cancelled: wait without the loop, but not for long
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_END_SECONDS)
+                self._process.kill()
+                self._process.wait()
+            self._enclosure.remove()
 
-    async def receive(self) -> Frame:
-        """Wait for the next frame.
+    async def rescue(self) -> Left:
+        """End the worker, then read the files that it left in the workspace."""
+        folder, self._folder = self._folder, None
+        await self.stop()
+        if folder is None:
+            return Left({})
+        try:
+            return await asyncio.to_thread(collect, folder, most_bytes=self._config.workspace_mb * 2**20)
+        finally:
+            os.close(folder)
 
-        Raises:
-            WorkerLostError: the worker has ended, or wrote what is not a frame.
-        """
-        loop = asyncio.get_running_loop()
-        end = self._buffer.find(b"\n")
-        while end < 0:
-            if len(self._buffer) > FRAME_BYTES:
+    def _close_folder(self) -> None:
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            os.close(folder)
+
+    async def _push(self) -> None:
+        """Write as much as the pipe takes."""
+        try:
+            while self._outgoing:
+                del self._outgoing[: os.write(self._pipes.commands, self._outgoing)]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            raise WorkerLostError(await self._how_it_ended()) from None
+
+    async def _fill(self) -> None:
+        """Read what has arrived."""
+        chunk = os.read(self._pipes.frames, PIPE_BYTES)
+        if not chunk:
+            raise WorkerLostError(await self._how_it_ended())
+        self._incoming += chunk
+
+    def _next(self) -> Frame | None:
+        """The next frame among what has arrived."""
+        end = self._incoming.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._incoming)
+            if self._searched > FRAME_BYTES:
                 raise WorkerLostError(f"it wrote more than {FRAME_BYTES:,} bytes to the host at once")
-            await _ready(loop.add_reader, loop.remove_reader, self._pipes.frames)
-            chunk = os.read(self._pipes.frames, PIPE_BYTES)
-            if not chunk:
-                raise WorkerLostError(await self._how_it_ended())
-            found = chunk.find(b"\n")
-            end = len(self._buffer) + found if found >= 0 else -1
-            self._buffer += chunk
-        line = self._buffer[:end]
-        del self._buffer[: end + 1]
+            return None
+        line = self._incoming[:end]
+        del self._incoming[: end + 1]
+        self._searched = 0
         try:
             return parse_frame(line)
         except ForgedFrameError as error:
             raise WorkerLostError(f"it broke the protocol with the host ({error})") from error
-
-    def interrupt(self) -> None:
-        """Ask the running cell to end, as Ctrl-C would: the interpreter and the processes that it started.
-
-        Raises:
-            WorkerLostError: it is in the middle of a frame and could not make sense of the rest.
-        """
-        if self._torn:
-            raise WorkerLostError("it stopped reading")
-        self._signal(signal.SIGINT)
-
-    async def stop(self) -> None:
-        """End the worker and every process in it; may be called again."""
-        self._signal(signal.SIGKILL)
-        if self.alive:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-        self._pipes.close()
-        await self._ended()
-        if self._folder is not None:
-            self._folder.cleanup()
 
     async def _how_it_ended(self) -> str:
         """Its end in words; waits for it, as the pipe closes a little earlier."""
@@ -198,10 +270,12 @@ class WorkerProcess:
         except TimeoutError:
             return "it closed its pipes to the host"
         number = -status if status < 0 else status - 128  # bubblewrap reports signals as a shell does
+        cause = self._enclosure.cause()
+        words = f"it ended with exit status {status}"
         if 0 < number < signal.NSIG:
             with contextlib.suppress(ValueError):
-                return f"it was killed by {signal.Signals(number).name}"
-        return f"it ended with exit status {status}"
+                words = f"it was killed by {signal.Signals(number).name}"
+        return f"{words}: {cause}" if cause else words
 
     async def _ended(self) -> int:
         """Wait for the end of the process without a thread. Returns its exit status."""
@@ -214,11 +288,6 @@ class WorkerProcess:
                 os.close(handle)
         return self._process.wait()
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self.alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._group, number)
-
     def _read_output(self, loop: asyncio.AbstractEventLoop) -> None:
         chunk = os.read(self._pipes.output, PIPE_BYTES)
         self._capture.feed(chunk)
@@ -226,42 +295,8 @@ class WorkerProcess:
             loop.remove_reader(self._pipes.output)
 
 
-@functools.cache
-def worker_source() -> str:
-    """The program that runs inside, as text: its file may not be readable there."""
-    return Path(worker.__file__).read_text(encoding="utf-8")
-
-
-def _spawn(
-    config: SandboxConfig, pipes: Pipes, folder: tempfile.TemporaryDirectory[str] | None
-) -> subprocess.Popen[bytes]:
-    """Start the process. Not with asyncio: cancelled half-way, that kills only the first process of the sandbox."""
-    program = [confinement.interpreter(), "-I", "-S", "-c", worker_source()]
-    if folder is not None:
-        environment = confinement.ENVIRONMENT | {"HOME": folder.name, "TMPDIR": folder.name}
-        return _popen(program, pipes, cwd=folder.name, env=environment)
-    with seccomp.opened() as filter_fd:
-        program = confinement.confined(
-            program, workspace_mb=config.workspace_mb, info_fd=pipes.info_inside, filter_fd=filter_fd
-        )
-        kept = [fd for fd in (pipes.info_inside, filter_fd) if fd is not None]
-        return _popen(program, pipes, cwd="/", env={}, pass_fds=kept)
-
-
-def _popen(
-    program: list[str], pipes: Pipes, *, cwd: str, env: dict[str, str], pass_fds: Collection[int] = ()
-) -> subprocess.Popen[bytes]:
-    stdin, stdout, stderr = pipes.inside
-    return subprocess.Popen(  # noqa: S603 - our own command line
-        program,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        cwd=cwd,
-        env=env,
-        pass_fds=pass_fds,
-        start_new_session=True,
-    )
+def _line(frame: dict[str, Any]) -> bytes:
+    return json.dumps(frame).encode("ascii") + b"\n"
 
 
 async def _ready(add: Callable[..., object], remove: Callable[[int], object], fd: int) -> None:

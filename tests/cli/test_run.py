@@ -137,7 +137,7 @@ def test_a_task_larger_than_the_window_is_refused_with_the_sizes(deepagent, mode
         (["-c", "broken.yaml"], 2, "is not YAML"),
         (["--store", "."], 1, "run store .: unable to open database file"),
         (["--store", "wrong.yaml"], 1, "run store wrong.yaml: file is not a database"),
-        (["-t", "nonsense"], 2, "unknown tool source 'nonsense'; known are toolhop"),
+        (["-t", "nonsense"], 2, "unknown tool source 'nonsense'; known are m3tooleval, toolhop"),
         (["-t", "python:none.py"], 2, "there is no Python file none.py"),
     ],
 )
@@ -160,6 +160,27 @@ def test_code_without_walls_is_warned_of(deepagent, model, tmp_path):
     assert done.returncode == 0
     assert done.stderr.startswith("warning: code runs without confinement")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_cannot_ask_for_code_without_walls(deepagent, model, tmp_path):
+    (tmp_path / "open.yaml").write_text("agent:\n  sandbox:\n    unsafe: true\n")
+    done = deepagent("run", "Do it.", "-m", model(answer("42")), "-c", "open.yaml")
+    assert "running code without walls must be asked for each time: --unsafe-execute" in complaint(done, 2)
+
+
+def test_files_go_in_and_come_out(deepagent, model, tmp_path):
+    (tmp_path / "in.txt").write_text("lamp")
+    code = "open('out.txt', 'w').write(open('in.txt').read().upper())\nfinal_answer('done')"
+    done = deepagent("run", "Do it.", "-m", model(execute(code)), "--attach", "in.txt")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = deepagent("runs", "files", "last", "--to", "results")
+    assert done.stdout == "results/out.txt\n"
+    assert (tmp_path / "results" / "out.txt").read_text() == "LAMP"
+
+
+def test_an_attachment_that_is_missing_is_told(deepagent, model):
+    done = deepagent("run", "Do it.", "-m", model(answer("42")), "-a", "none.txt")
+    assert "attachment none.txt: No such file or directory" in complaint(done, 2)
 
 
 def test_a_store_that_cannot_be_written_is_told(deepagent, tmp_path: Path):

@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from deepagent.runs.store import FILE, RunStore
 from tests.cli.conftest import complaint
 from tests.support import answer, execute, record
 
@@ -23,6 +24,16 @@ async def test_a_recorded_run_is_listed_and_told_again(deepagent, tmp_path):
     assert json.loads(deepagent("runs", "list", "--json").stdout)["id"] == run
     events = [json.loads(line) for line in deepagent("runs", "show", "last", "--json").stdout.splitlines()]
     assert [event["sequence"] for event in events] == list(range(1, len(recording.events) + 1))
+
+
+async def test_a_file_s_name_leads_nowhere_but_into_the_folder(deepagent, tmp_path):
+    recording = await record([answer("42")], tmp_path)
+    assert "this run left no files" in deepagent("runs", "files", "last", "--to", "out").stderr
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        store.keep(recording.run.id, f"{FILE}../outside", b"x")
+    done = deepagent("runs", "files", "last", "--to", "out")
+    assert "would be written outside out" in complaint(done, 2)
+    assert not (tmp_path / "outside").exists()
 
 
 async def test_ids_stay_whole_at_any_width(deepagent, tmp_path):

@@ -191,3 +191,9 @@ def test_whatever_is_written_every_call_has_one_action(calls, content, reasoning
         assert len(parsed.actions) == len(calls)
     for action in parsed.actions:
         action.model_dump_json()
+
+
+def test_the_model_is_told_what_code_may_import():
+    can = Abilities(search=False, call=False, execute=True, fold=False, packages=("numpy",))
+    (execute,) = NativeDialect(can).opening("Add.", (), ()).functions
+    assert "Runs Python (standard library, numpy)" in execute.description

@@ -145,3 +145,10 @@ def test_a_demanded_answer_is_read_with_and_without_its_closing_tag():
 def test_a_reply_without_action_is_answered_with_the_spellings_at_hand():
     shown = TAGS.render(Malformed(problem="the reply holds no action"), "The reply holds no action.")
     assert "Act with <tool_search>, <tool_call>, <execute>, <answer>." in shown
+
+
+def test_the_model_is_told_what_code_may_import():
+    can = Abilities(search=False, call=False, execute=True, fold=False, packages=("numpy", "pandas"))
+    (system, task) = TagsDialect(can).opening("Add.", (), ()).messages
+    assert "runs Python (standard library, numpy, pandas)" in system.content
+    assert "no numpy" not in task.content

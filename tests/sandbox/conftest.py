@@ -2,14 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deepagent.sandbox import Kernel, SandboxConfig, confinement
-
-
-@pytest.fixture
-def walls() -> None:
-    """Skips the test, and says why, where code cannot be confined."""
-    if (reason := confinement.check()) is not None:
-        pytest.skip(reason)
+from deepagent.sandbox import Kernel, SandboxConfig
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from deepagent.sandbox.frames import Done, ForgedFrameError, Ready, ToolCall, parse_frame
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
@@ -17,8 +17,9 @@ def test_frames_are_read():
     assert parse_frame(b'{"kind": "ready"}') == Ready(kind="ready")
     call = parse_frame(b'{"kind": "call", "id": 1, "name": "f", "arguments": {"a": [1]}}')
     assert call == ToolCall(kind="call", id=1, name="f", arguments={"a": [1]})
-    done = b'{"kind": "done", "id": 2, "value": "3", "error": null, "error_kind": null}'
-    assert parse_frame(done) == Done(kind="done", id=2, value="3", error=None, error_kind=None)
+    done = b'{"kind": "done", "id": 2, "value": "3", "error": null, "error_kind": null, "answer": null, "pictures": []}'
+    ended = Done(kind="done", id=2, value="3", error=None, error_kind=None, answer=None, pictures=[])
+    assert parse_frame(done) == ended
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,8 @@ def test_frames_are_read():
         b'{"kind": "call", "id": "1", "name": "f", "arguments": {}}',
         b'{"kind": "call", "id": 1, "name": "f", "arguments": [1]}',
         b'{"kind": "done", "id": 2, "value": "3", "error": null, "error_kind": "timeout"}',
+        b'{"kind": "call", "id": 1, "name": "f", "arguments": {"a": [NaN]}}',
+        b'{"kind": "call", "id": 1, "name": "f", "arguments": {"a": 1e999}}',
         b"[" * 100_000,
         b'{"kind": "call", "id": 1, "name": "f", "arguments": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
     ],

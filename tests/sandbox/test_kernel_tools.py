@@ -40,8 +40,25 @@ async def test_a_tool_explains_itself(shop):
     [
         ("shop_search('a', 1, 'b', 2)", "TypeError: shop_search() takes at most 3 arguments, 4 were given"),
         ("shop_search('a', query='b')", "TypeError: shop_search() got two values for argument 'query'"),
-        ("shop_search({1, 2})", "TypeError: Object of type set is not JSON serializable"),
-        ("shop_search('a' * 2**23)", "ToolError: the arguments of shop.search are too large; pass less at a time"),
+        (
+            "shop_search({1, 2})",
+            "ToolError: the arguments of shop.search cannot be written as JSON "
+            "(Object of type set is not JSON serializable); pass plain data",
+        ),
+        (
+            "shop_search(float('nan'))",
+            "ToolError: the arguments of shop.search cannot be written as JSON "
+            "(Out of range float values are not JSON compliant); pass plain data",
+        ),
+        (
+            "x = []\nx.append(x)\nshop_search(x)",
+            "ToolError: the arguments of shop.search cannot be written as JSON "
+            "(Circular reference detected); pass plain data",
+        ),
+        (
+            "shop_search('a' * 100_000_000)",
+            "ToolError: the arguments of shop.search are too large; pass less at a time",
+        ),
         (
             "x = []\nfor _ in range(300): x = [x]\nshop_search(x)",
             "ToolError: the arguments of shop.search are nested too deeply; pass them flat",
@@ -183,3 +200,129 @@ async def test_a_forked_child_cannot_call_tools(shop):
     run = await shop.execute(child + "    os._exit(0)\nos.wait()")
     assert "cannot be called from a forked process" in run.output
     assert (await shop.execute("shop_search('a')['name']")).value == "'shop.search'"
+
+
+# At one time
+
+
+class Meeting:
+    """A tool whose calls return only when enough of them wait at one time."""
+
+    def __init__(self, count):
+        self._barrier = asyncio.Barrier(count)
+
+    async def __call__(self, name, arguments):
+        await self._barrier.wait()
+        return arguments["query"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import asyncio\nawait asyncio.gather(*(shop_search.aio(str(n)) for n in range(5)))",
+        "import asyncio\nawait asyncio.gather(*(asyncio.to_thread(shop_search, str(n)) for n in range(5)))",
+        "from concurrent.futures import ThreadPoolExecutor\nlist(ThreadPoolExecutor(5).map(shop_search, '01234'))",
+        "import asyncio\nasync def main():\n    async with asyncio.TaskGroup() as group:\n"
+        "        tasks = [group.create_task(shop_search.aio(str(n))) for n in range(5)]\n"
+        "    return [task.result() for task in tasks]\nasyncio.run(main())",
+        "import asyncio\nthreads = [asyncio.to_thread(shop_search, n) for n in '012']\n"
+        "await asyncio.gather(*threads, shop_search.aio('3'), shop_search.aio('4'))",
+    ],
+    ids=["gather", "threads", "executor", "task group", "both"],
+)
+async def test_calls_run_at_one_time_and_results_find_their_callers(walls, code):
+    async with Kernel(SandboxConfig(seconds=10), call_tool=Meeting(5)) as kernel:
+        await kernel.bind([SEARCH])
+        for _ in range(3):
+            assert (await kernel.execute(code)).value == "['0', '1', '2', '3', '4']"
+
+
+async def test_one_that_fails_is_an_exception_among_the_others(walls):
+    async def picky(name, arguments):
+        if arguments["query"] == "bad":
+            raise ToolFailedError("out of stock")
+        return arguments["query"]
+
+    code = (
+        "import asyncio\n"
+        "found = await asyncio.gather(shop_search.aio('a'), shop_search.aio('bad'), return_exceptions=True)\n"
+        "found[0], str(found[1]), type(found[1]).__name__"
+    )
+    async with Kernel(call_tool=picky) as kernel:
+        await kernel.bind([SEARCH])
+        assert (await kernel.execute(code)).value == "('a', 'out of stock', 'ToolError')"
+
+
+@pytest.mark.parametrize("code", ["await shop_search('a')", "import asyncio\nawait asyncio.gather(shop_search('a'))"])
+async def test_who_awaits_a_plain_function_is_told_how_to(shop, code):
+    run = await shop.execute(code)
+    assert "write await tool.aio(...)" in (run.error or "")
+
+
+async def test_no_more_calls_run_at_one_time_than_the_host_allows(walls, monkeypatch):
+    monkeypatch.setattr("deepagent.sandbox.kernel.MOST_CALLS", 3)
+    running = most = 0
+
+    async def count(name, arguments):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return arguments["query"]
+
+    async with Kernel(SandboxConfig(seconds=10), call_tool=count) as kernel:
+        await kernel.bind([SEARCH])
+        code = "import asyncio\nlen(await asyncio.gather(*(shop_search.aio(str(n)) for n in range(20))))"
+        assert (await kernel.execute(code)).value == "20"
+    assert most == 3
+
+
+async def test_a_call_that_a_thread_leaves_behind_ends_with_its_cell(walls):
+    ended = []
+
+    async def slow(name, arguments):
+        try:
+            await asyncio.sleep(99 if arguments["query"] == "slow" else 0)
+        except asyncio.CancelledError:
+            ended.append(arguments["query"])
+            raise
+        return arguments["query"]
+
+    code = (
+        "import threading\ntold = []\n"
+        "def work():\n"
+        "    try: shop_search('slow')\n"
+        "    except ToolError as error: told.append(str(error))\n"
+        "thread = threading.Thread(target=work)\nthread.start()\nshop_search('quick')"
+    )
+    async with Kernel(SandboxConfig(seconds=10), call_tool=slow) as kernel:
+        await kernel.bind([SEARCH])
+        assert (await kernel.execute(code)).value == "'quick'"
+        assert ended == ["slow"]
+        assert (await kernel.execute("thread.join(); told")).value == "['the cell ended before the tool did']"
+
+
+async def test_a_late_cell_gives_up_all_its_calls(walls):
+    ended = []
+
+    async def slow(name, arguments):
+        try:
+            await asyncio.sleep(99 if arguments["query"] == "slow" else 0)
+        except asyncio.CancelledError:
+            ended.append(arguments["query"])
+            raise
+        return arguments["query"]
+
+    async with Kernel(SandboxConfig(seconds=0.3), call_tool=slow) as kernel:
+        await kernel.bind([SEARCH])
+        code = "import asyncio\nx = 1\nawait asyncio.gather(*(shop_search.aio('slow') for _ in range(3)))"
+        run = await kernel.execute(code)
+        assert (run.error_kind, run.restarted, ended) == ("timeout", False, ["slow"] * 3)
+        assert (await kernel.execute("x, await shop_search.aio('quick')")).value == "(1, 'quick')"
+
+
+async def test_a_final_answer_is_told_with_the_cell(kernel):
+    run = await kernel.execute("print('so')\nfinal_answer({'a': 1})\nprint('not reached')")
+    assert (run.output, run.answer, run.error, run.value) == ("so\n", "{'a': 1}", None, None)
+    assert (await kernel.execute("1")).answer is None

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from deepagent.sandbox import Kernel, SandboxConfig
+from deepagent.sandbox import process as process_module
+from deepagent.sandbox.capture import Capture
 from deepagent.tools import ToolSpec
 from tests.sandbox.processes import descendants, is_running, until
 
@@ -26,6 +28,9 @@ def tell(data):
     while data: data = data[os.write(host, data):]
 def frame(**fields):
     tell(json.dumps(fields).encode() + b"\\n")
+def done(**fields):
+    rest = dict.fromkeys(("value", "error", "error_kind", "answer"))
+    frame(kind="done", **{**rest, "pictures": [], **fields})
 """
 
 
@@ -36,8 +41,10 @@ def frame(**fields):
         "tell(b'\\xff\\xfe\\n')",
         "tell(b'[' * 10**6 + b'\\n')",
         "frame(kind='ready')",
-        "frame(kind='done', id=77, value=None, error=None, error_kind=None)",
-        "frame(kind='done', id=1, value=None, error=None, error_kind='timeout')",
+        "done(id=77)",
+        "done(id=1, error_kind='timeout')",
+        "done(id=1, pictures=['x'] * 101)",
+        "frame(kind='call', id=1, name='f', arguments={'x': float('nan')})",
         'tell(b\'{"kind": "done"\')\nos._exit(0)',
     ],
 )
@@ -47,16 +54,26 @@ async def test_a_forged_frame_costs_the_interpreter_and_nothing_else(kernel, lie
     assert (await kernel.execute("1 + 1")).value == "2"
 
 
-async def test_a_frame_without_end_is_cut_off(kernel):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run = await kernel.execute(PIPE + "while True: tell(b'x' * 65536)")
-    assert "bytes to the host at once" in (run.error or "")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB
+def megabytes() -> float:
+    """Memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.parametrize("limited", [True, False])
+async def test_a_frame_without_end_is_cut_off(kernel, monkeypatch, limited):
+    if not limited:
+        monkeypatch.setattr(process_module, "FRAME_BYTES", 2**40)
+    await kernel.execute(PIPE)
+    before = megabytes()
+    run = await kernel.execute("for _ in range(3200): tell(b'x' * 65536)\ntell(b'\\n')")
+    assert ("bytes to the host at once" in (run.error or "")) is limited
+    assert run.restarted
+    if limited:
+        assert megabytes() - before < 100
 
 
 async def test_a_forged_end_cannot_be_mistaken_for_that_of_the_next_cell(kernel):
-    lie = "frame(kind='done', id=1, value='forged', error=None, error_kind=None)"
-    assert (await kernel.execute(PIPE + lie)).value == "'forged'".strip("'")
+    assert (await kernel.execute(PIPE + "done(id=1, value='forged')")).value == "forged"
     run = await kernel.execute("'honest'")
     assert run.value == "'honest'" or run.error_kind == "crash"
 
@@ -69,12 +86,13 @@ async def test_a_forged_call_is_authorised_like_any_other(walls):
 
     async with Kernel(SandboxConfig(seconds=10), call_tool=call) as kernel:
         await kernel.bind([ToolSpec(name="granted")])
-        steal = PIPE + "granted.__closure__\nimport types\n"
-        steal += (
-            "call = next(c.cell_contents for c in granted.__closure__ if hasattr(c.cell_contents, '_call'))._call\n"
+        steal = (
+            "channel = next(c.cell_contents for c in granted.__closure__ if hasattr(c.cell_contents, 'call_later'))\n"
+            "granted()\n"
+            "channel.call(name='secret', arguments={})['error']"
         )
-        run = await kernel.execute(steal + "call('granted', {})\ncall('secret', {})")
-        assert "'secret' is not a tool of this run" in (run.error or "")
+        run = await kernel.execute(steal)
+        assert "'secret' is not a tool of this run" in (run.value or "")
     assert called == ["granted"]
 
 
@@ -89,17 +107,25 @@ async def test_a_result_that_nobody_waits_for_is_not_taken_for_another(walls):
         assert (
             await kernel.execute(PIPE + "frame(kind='call', id=-1, name='tool', arguments={})\ntool()")
         ).value == "1"
-        await kernel.execute("frame(kind='call', id=-1, name='tool', arguments={})")
+        await kernel.execute("frame(kind='call', id=-1, name='tool', arguments={})")  # may end before it is called
         run = await kernel.execute("tool()")
-        assert (run.value, run.restarted) == ("3", False)
+        assert run.value in ("2", "3")
+        assert not run.restarted
 
 
-async def test_a_gigabyte_of_output_does_not_grow_the_host(kernel):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run = await kernel.execute("line = 'x' * 2**20\nfor _ in range(1024): print(line)")
+@pytest.mark.parametrize("limited", [True, False])
+async def test_a_gigabyte_of_output_does_not_grow_the_host(kernel, monkeypatch, limited):
+    kept: list[bytes] = []
+    if not limited:
+        monkeypatch.setattr(Capture, "feed", lambda self, data: kept.append(data))
+    before = megabytes()
+    run = await kernel.execute(f"line = 'x' * 2**20\nfor _ in range({1024 if limited else 256}): print(line)")
     assert run.error is None
-    assert "bytes cut" in run.output
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024  # KiB
+    if limited:
+        assert "bytes cut" in run.output
+        assert megabytes() - before < 50
+    else:
+        assert megabytes() - before > 200
 
 
 @pytest.mark.parametrize("unsafe", [False, True])

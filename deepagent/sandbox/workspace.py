@@ -1,0 +1,102 @@
+"""The files that code left in its workspace, read as what they are: made by somebody hostile.
+
+The host holds the folder open, so the files can be read when the interpreter has died. They are read then, with
+nobody left to change them, and in a way that would be safe otherwise too: no link is followed, nothing but a regular
+file is opened for reading, and what is taken has limits.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MOST_FILES = 1000
+_DEPTH = 20
+_NO_LINKS = os.O_NOFOLLOW | os.O_CLOEXEC
+_PIECE = 2**20
+
+
+@dataclass(frozen=True)
+class Left:
+    """What was found.
+
+    Attributes:
+        files: content by path within the workspace, `/` between the parts.
+        skipped: what was not taken, and why, one line each.
+    """
+
+    files: dict[str, bytes]
+    skipped: tuple[str, ...] = ()
+
+
+def collect(folder: int, *, most_bytes: int) -> Left:
+    """Read the files below a folder. Hidden ones are left alone, they are programs' own.
+
+    Args:
+        folder: an fd of it.
+        most_bytes: of all files together.
+    """
+    files: dict[str, bytes] = {}
+    skipped: list[str] = []
+    room = most_bytes
+    for path, parent, name in _walk(folder, "", skipped, _DEPTH):
+        if len(files) == MOST_FILES:
+            skipped.append(f"all after the first {MOST_FILES:,} files")
+            break
+        data = _read(parent, name, room)
+        if isinstance(data, str):
+            skipped.append(f"{path}: {data}")
+        else:
+            files[path] = data
+            room -= len(data)
+    return Left(files, tuple(skipped))
+
+
+def _walk(folder: int, prefix: str, skipped: list[str], depth: int) -> Iterator[tuple[str, int, str]]:
+    """Path, fd of the folder and name of every entry that may be a file."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | _NO_LINKS, dir_fd=folder)
+    try:
+        for name in sorted(os.listdir(fd)):
+            if name.startswith("."):
+                continue
+            path = prefix + name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            try:
+                kind = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+                if not stat.S_ISDIR(kind):
+                    yield path, fd, name
+                elif not depth:
+                    skipped.append(f"{path}: too deep")
+                else:
+                    inner = os.open(name, os.O_PATH | os.O_DIRECTORY | _NO_LINKS, dir_fd=fd)
+                    try:
+                        yield from _walk(inner, f"{path}/", skipped, depth - 1)
+                    finally:
+                        os.close(inner)
+            except OSError as error:
+                skipped.append(f"{path}: {error.strerror}")
+    finally:
+        os.close(fd)
+
+
+def _read(parent: int, name: str, room: int) -> bytes | str:
+    """The content of a regular file, or why there is none."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | _NO_LINKS, dir_fd=parent)
+    except OSError as error:
+        return "a link" if error.errno == errno.ELOOP else str(error.strerror)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            return "no regular file"
+        if found.st_size > room:
+            return f"too large ({found.st_size:,} bytes)"
+        pieces: list[bytes] = []
+        while room > 0 and (piece := os.read(fd, min(_PIECE, room))):  # it may have grown since
+            pieces.append(piece)
+            room -= len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(fd)

@@ -1,0 +1,111 @@
+"""M3ToolEval: its gold solutions run as code actions, and its two judges."""
+
+import pytest
+
+from deepagent.evaluation.benchmarks import get_benchmark
+from deepagent.invocation import invoke
+from deepagent.sandbox import Kernel, Pool, SandboxConfig
+from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
+from tests.evaluation.benchmarks.m3tooleval_gold import GOLD
+
+BENCHMARK = get_benchmark("m3tooleval")
+TASKS = {task.id: task for task in BENCHMARK.tasks()}
+
+
+def judged(name, answer):
+    """Published, corrected."""
+    (task,) = (task for task in TASKS.values() if task.id.endswith(f"/{name}"))
+    score = BENCHMARK.score(task, answer, ())
+    return score.published, score.corrected
+
+
+def test_there_are_82_tasks_of_five_families():
+    assert len(TASKS) == 82
+    assert sorted({task.data["family"] for task in TASKS.values()}) == [
+        "cryptobotanists_plant_dna_sequencer",
+        "message_decoder",
+        "trade_calculator",
+        "travel_itinerary_planning",
+        "web_browsing",
+    ]
+
+
+async def test_the_gold_solutions_run_in_the_kernel_and_are_all_right(walls):
+    toolset = M3ToolEval()
+    tools = {tool.name: tool for tool in toolset.tools}
+
+    async def call(name, arguments):
+        value, _ = await invoke(tools[name], arguments, 10)
+        return value
+
+    answers = {}
+    config = SandboxConfig(warm=2)
+    async with Pool(config) as pool:
+        for id in TASKS:
+            toolset.reset()
+            async with Kernel(config, call_tool=call, pool=pool) as kernel:
+                await kernel.bind([tool.spec for tool in toolset.tools])
+                run = await kernel.execute(GOLD[id])
+                assert run.error is None, (id, run.error)
+                answers[id] = run.answer
+    scores = {id: BENCHMARK.score(TASKS[id], answer, ()) for id, answer in answers.items()}
+    assert sum(score.corrected for score in scores.values()) == 82
+    # Right answers that the published judge rejects: rounded as asked, the literal reading, a name instead of a number.
+    assert [id.split("/")[1] for id, score in scores.items() if not score.published] == [
+        "longest_decoded_string",
+        "estimate_final_value",
+        "quantity_tariff_tradeoff",
+        "total_price_of_selected_items_2",
+        "total_price_of_selected_items_after_discount_0",
+        "total_price_of_selected_items_after_discount_1",
+        "total_price_of_selected_items_after_discount_2",
+        "total_price_of_selected_items_after_discount_3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "published", "corrected"),
+    [
+        # Lists, pairs and mappings: only Python's own spelling counts as published.
+        ("fluctuating_conversion_rates_impact", "[36380.0, 48150.0, 68480.0]", 1, 1),
+        ("fluctuating_conversion_rates_impact", "[36380, 48150, 68480]", 0, 1),
+        ("fluctuating_conversion_rates_impact", "36380, 48150, 68480", 0, 1),
+        ("fluctuating_conversion_rates_impact", "[48150, 36380, 68480]", 0, 0),
+        ("fluctuating_conversion_rates_impact", "[36380, 48150]", 0, 0),
+        ("reverse_transcribe_palindrome_check", "{'T': 1, 'A': 2, 'C': 2, 'G': 1}", 1, 1),
+        ("reverse_transcribe_palindrome_check", "A: 2, C: 2, G: 1, T: 1", 0, 1),
+        ("reverse_transcribe_palindrome_check", "A: 2, C: 2, G: 2, T: 1", 0, 0),
+        ("find_most_common_nucleotide_combined_sequence", "('A', 3)", 1, 1),
+        ("find_most_common_nucleotide_combined_sequence", "A", 0, 1),
+        ("find_most_common_nucleotide_combined_sequence", "A: 4", 0, 0),
+        # No tolerance, though the task asks for two decimals.
+        ("total_price_of_selected_items_2", "380.42", 0, 1),
+        ("total_price_of_selected_items_2", "380.41999999999996", 1, 1),
+        ("total_price_of_selected_items_2", "380.43", 0, 0),
+        # Disputed gold.
+        ("estimate_final_value", "161.25", 1, 1),
+        ("estimate_final_value", "157.5", 0, 1),
+        ("longest_decoded_string", "3", 1, 1),
+        ("longest_decoded_string", "kcH", 0, 1),
+        ("plan_trip_to_0", "700", 0, 1),
+        ("quantity_tariff_tradeoff", "Option 1", 0, 1),
+        ("quantity_tariff_tradeoff", "Option 2", 0, 0),
+        # Numbers and text.
+        ("taxed_commodity_export", "50400", 1, 1),
+        ("taxed_commodity_export", "50,400.00 UTC", 0, 1),
+        ("taxed_commodity_export", "50401", 0, 0),
+        ("taxed_commodity_export", "50400 or 50401", 0, 0),
+        ("transcribe_translate_find_amino_acid", "False", 1, 1),
+        ("transcribe_translate_find_amino_acid", "false", 0, 1),
+        ("transcribe_translate_find_amino_acid", "True", 0, 0),
+        ("hex_caesar_combined_decoding", "'KMPP'", 0, 1),
+        ("hex_caesar_combined_decoding", "kmpp", 0, 0),
+        # What a hostile model answers.
+        ("fluctuating_conversion_rates_impact", "[" * 100_000, 0, 0),
+        ("taxed_commodity_export", "9" * 100_000, 0, 0),
+        ("taxed_commodity_export", "nan", 0, 0),
+        ("taxed_commodity_export", None, 0, 0),
+    ],
+)
+def test_the_two_judges(task, answer, published, corrected):
+    assert judged(task, answer) == (published, corrected)
