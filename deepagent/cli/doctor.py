@@ -20,7 +20,7 @@ from deepagent.errors import DeepAgentError
 from deepagent.models import HttpModel, open_model, weights
 from deepagent.models.capabilities import examine
 from deepagent.runs.store import RunStore
-from deepagent.sandbox import Kernel, SandboxConfig
+from deepagent.sandbox.proof import TOGETHER, prove
 
 _EXTRAS = {"embedded": "xllamacpp", "vllm": "vllm", "ray": "ray", "train": "trl", "mcp": "mcp", "otel": "opentelemetry"}
 _MEANS = {
@@ -55,13 +55,13 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at this machine: Python, extras, sandbox, weights, run store. Exit code 1 if something is broken.
+    """Look at this machine: Python, extras, sandbox (which is attacked), weights, run store. Exit code 1 if broken.
 
     Examples:
       deepagent doctor
       deepagent doctor -m http://127.0.0.1:8000/v1
     """
-    findings = [*_installed(), asyncio.run(_sandbox()), *_weights(), _store()]
+    findings = [*_installed(), *asyncio.run(_sandbox()), *_weights(), _store()]
     if model is not None:
         findings += asyncio.run(_model(model))
     if as_json:
@@ -79,15 +79,21 @@ def _installed() -> Iterator[Finding]:
         yield Finding(part="extra", name=extra, state="ok" if here else "no", said=said)
 
 
-async def _sandbox() -> Finding:
+async def _sandbox() -> list[Finding]:
+    """The walls, proved by attacks on them."""
     try:
-        async with Kernel(SandboxConfig()) as kernel:
-            done = await kernel.execute("1 + 1")
+        proofs = await prove()
     except DeepAgentError as error:
-        return Finding(part="sandbox", name="runs code", state="broken", said=str(error))
-    right = done.value == "2"
-    said = "confined" if right else f"1 + 1 gave {done.value or done.error}"
-    return Finding(part="sandbox", name="runs code", state="ok" if right else "broken", said=said)
+        return [Finding(part="sandbox", name="code can be confined", state="broken", said=str(error))]
+    return [
+        Finding(
+            part="sandbox",
+            name=proof.name,
+            state="ok" if proof.held else "no" if proof.name == TOGETHER else "broken",
+            said=proof.happened if proof.held else "; ".join(filter(None, (proof.happened, proof.remedy))),
+        )
+        for proof in proofs
+    ]
 
 
 def _weights() -> Iterator[Finding]:
@@ -135,6 +141,7 @@ def _table(findings: list[Finding]) -> Table:
     part = ""
     for finding in findings:
         mark = plain(finding.state, _COLOURS[finding.state])
-        table.add_row("" if finding.part == part else finding.part, plain(finding.name), mark, plain(finding.said))
+        said = "" if finding.part == "sandbox" and finding.state == "ok" else finding.said  # one attack is like another
+        table.add_row("" if finding.part == part else finding.part, plain(finding.name), mark, plain(said))
         part = finding.part
     return table

@@ -26,6 +26,8 @@ from deepagent.sandbox.walls import Walls
 CONFIG = SandboxConfig(seconds=10, memory_mb=256, processes=8, workspace_mb=4, warm=0)
 """Small limits, so that trying to break them costs little."""
 
+TOGETHER = "memory, processes and processor time are limited for all processes together"
+"""What only some machines can prove; without it there is still a limit for each process."""
 _SECONDS = 10
 _HOST = """
 import asyncio
@@ -161,7 +163,7 @@ def _groups(config: SandboxConfig) -> Proof:
     if group is not None:
         group.remove()
     return Proof(
-        name="memory, processes and processor time are limited for all processes together",
+        name=TOGETHER,
         held=group is not None,
         happened="a control group could be made" if group else "no control group can be made here",
         remedy="" if group else "run as root, or as a service with Delegate=yes; until then limits are per process",

@@ -2,6 +2,7 @@
 
 import json
 
+from deepagent.sandbox.proof import TOGETHER
 from tests.cli.conftest import serving
 from tests.models.fake_server import FakeServer
 
@@ -14,7 +15,9 @@ def test_a_machine_that_works(deepagent):
     done = deepagent("doctor", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     findings = found(done)
-    assert findings["runs code"]["said"] == "confined"
+    walls = [finding for finding in findings.values() if finding["part"] == "sandbox"]
+    assert len(walls) > 5
+    assert all(wall["state"] == "ok" for wall in walls if wall["name"] != TOGETHER)
     assert findings["store"]["said"].endswith("runs.sqlite")
     absent = findings["all-minilm-l6-v2"]
     assert (absent["state"], absent["said"]) == ("no", "deepagent models pull all-minilm-l6-v2")
@@ -23,7 +26,7 @@ def test_a_machine_that_works(deepagent):
 def test_people_get_a_table(deepagent):
     done = deepagent("doctor")
     assert done.returncode == 0
-    assert "runs code" in done.stdout
+    assert "sandbox" in done.stdout
     assert "\x1b" not in done.stdout
 
 
