@@ -129,10 +129,12 @@ class Tool:
     Args:
         spec: its description.
         invoke: takes arguments that fit the schema; may raise anything, which becomes a `ToolFailedError`.
+        preview: what a call would send, in words, without sending it; None where a call sends nothing.
     """
 
     spec: ToolSpec
     invoke: Callable[[Arguments], Awaitable[Any]]
+    preview: Callable[[Arguments], Awaitable[str]] | None = None
 
     @property
     def name(self) -> str:
