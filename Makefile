@@ -3,6 +3,7 @@
 # make test             every test that needs no large installation
 # make test-vllm        the tests on a real vLLM server and engine, on the CPU (installs them: 3.5 GB)
 # make bench-framework  what the loop adds to model calls; ARGS="--peers" beside other frameworks, ARGS="--quick" in short
+# make test-mcp         the tests on a published MCP server (installs it with npm)
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := .venv/bin
 TASK ?=
 export TASK
 
-.PHONY: run test test-vllm check bench-framework weights install clean
+.PHONY: run test test-vllm test-mcp check bench-framework weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -26,6 +27,10 @@ test: install weights
 
 test-vllm: .venv-vllm/installed
 	@.venv-vllm/bin/python -m pytest tests/vllm
+
+test-mcp: install
+	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31
+	@.venv/bin/python -m pytest -m npm tests/toolsets/test_mcp.py
 
 check: install
 	$(BIN)/ruff check .
@@ -49,4 +54,4 @@ install: .venv/installed
 	@PYTHON="$(PYTHON)" scripts/vllm_cpu.sh
 
 clean:
-	rm -rf .venv .venv-vllm build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm .npm build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

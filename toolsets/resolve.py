@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import inspect
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -81,9 +82,18 @@ def _openapi(given: Where, sandbox: SandboxConfig) -> Toolset:
     return OpenApi(settings_of(given, OpenApiConfig, read))
 
 
-_KINDS: dict[str, Opener] = {"toolhop": _toolhop, "python": _python, "openapi": _openapi}
+def _mcp(given: Where, sandbox: SandboxConfig) -> Toolset:
+    from deepagent.toolsets.mcp import McpConfig, McpServer
+
+    def read(where: str) -> dict[str, Any]:
+        return {"url": where} if where.startswith(("http://", "https://")) else {"command": shlex.split(where)}
+
+    return McpServer(settings_of(given, McpConfig, read))
+
+
+_KINDS: dict[str, Opener] = {"toolhop": _toolhop, "python": _python, "openapi": _openapi, "mcp": _mcp}
 _NO_PLACE = ("toolhop",)
-_SPELLINGS = ["toolhop", "python:FILE.py", "python:MODULE", "openapi:FILE[#SERVER]"]
+_SPELLINGS = ["toolhop", "python:FILE.py", "python:MODULE", "openapi:FILE[#SERVER]", "mcp:COMMAND", "mcp:URL"]
 
 
 def _shown(source: Where) -> str:
