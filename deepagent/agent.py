@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect
 from deepagent.errors import ConfigError, TaskError, UsageError
 from deepagent.memory.folder import MemoryFolder
+from deepagent.memory.recall import RECALL
 from deepagent.models import weights
 from deepagent.models.base import Model, Usage
 from deepagent.models.roles import Models, Role
@@ -34,10 +35,11 @@ from deepagent.runs.store import RunStore
 from deepagent.session import Session
 from deepagent.tools import Tool, well_formed
 from deepagent.toolsets.base import Toolset
+from deepagent.toolsets.composition import Composition
 from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
 
-ToolSource = Tool | Toolset | Callable[..., Any] | str
+ToolSource = Tool | Toolset | Callable[..., Any] | str | Mapping[str, Any]
 
 
 class Delta(Frozen):
@@ -88,7 +90,7 @@ class Agent:
 
     Args:
         model: a model, or the name of one (`embedded`, a config, a URL with a model name).
-        tools: tools, typed functions, toolsets, or sources such as `toolhop` or `python:my_tools.py`.
+        tools: tools, typed functions, toolsets, or sources by name (`toolhop`, `python:my_tools.py`) or by settings.
         config: how the agent works.
         auxiliary: the model that folds memory; by default the main one.
         judge: the model that grades answers; by default the auxiliary one.
@@ -230,11 +232,11 @@ class Agent:
             if store is None:
                 path = self._store if isinstance(self._store, Path) else default_store()
                 store = stack.enter_context(RunStore(path))
-            tools: list[Tool] = []
+            composition = Composition(reserved=[RECALL])
             for source in self._sources:
-                tools.extend(await self._open_source(source, stack))
+                composition.add(await self._open_source(source, stack))
             catalogue = Catalogue(
-                tools,
+                composition,
                 encoder=self._encoder,
                 cache=weights.cache_folder() / "indexes",
                 indexing=self._indexing,
@@ -243,17 +245,17 @@ class Agent:
             await models.get("main")  # what is wrong with it is known before a run begins
             yield _Resources(models=models, catalogue=catalogue, store=store)
 
-    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Iterable[Tool]:
+    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Tool | Toolset:
         if isinstance(source, Tool):
-            return [source]
-        if isinstance(source, str):
+            return source
+        if isinstance(source, (str, Mapping)):
             source = open_toolset(source, self.config.sandbox)
         elif not hasattr(source, "__aenter__"):
             if not callable(source):
                 raise UsageError(f"{source!r} is no tool: give a Tool, a typed function, a toolset or a source's name")
-            return [tool(source)]
+            return tool(source)
         toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
-        return toolset.tools
+        return toolset
 
     def _encoder(self) -> Encoder:
         if self.config.encoder == "hash":

@@ -69,7 +69,7 @@ class Performer:
     async def grant(self, tools: list[Tool]) -> None:
         """Bring tools into reach, also of code. Names that code already uses for these tools are left alone."""
         wanted = tools if self.granted else [self.recall, *tools]
-        new = {tool.name: tool for tool in wanted if tool.name not in self.granted}
+        new = {tool.name: tool for tool in wanted if self.granted.get(tool.name) is not tool}
         if new:
             self.granted |= new
             await self._kernel.bind([tool.spec for tool in new.values()])
@@ -148,7 +148,7 @@ class Performer:
 
     async def _call(self, step: int, action: Call) -> Observation:
         await self.grant([])
-        tool = self.granted.get(action.name) or self._catalogue.get(action.name)
+        tool = self._catalogue.get(action.name) or self.granted.get(action.name)  # it may have changed meanwhile
         if tool is None:
             return await self._unknown(action.name)
         await self.grant([tool])
