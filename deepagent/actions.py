@@ -81,6 +81,7 @@ class Observation(Frozen):
         artifact: id under which the full result is kept when `text` is only a part of it.
         found: tools that a search brought into reach, best first.
         repeats: the earlier step that did exactly this with exactly this result.
+        simulated: a model made the result up, in the place of a tool.
     """
 
     text: str
@@ -88,6 +89,7 @@ class Observation(Frozen):
     artifact: str | None = None
     found: tuple[Found, ...] = ()
     repeats: int | None = None
+    simulated: bool = False
 
     @property
     def ok(self) -> bool:

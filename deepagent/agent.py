@@ -33,7 +33,7 @@ from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
 from deepagent.runs.events import Event, Status
 from deepagent.runs.store import RunStore
 from deepagent.session import Session
-from deepagent.tools import Tool, well_formed
+from deepagent.tools import RUN, Tool, well_formed
 from deepagent.toolsets.base import Toolset
 from deepagent.toolsets.composition import Composition
 from deepagent.toolsets.functions import tool
@@ -189,6 +189,7 @@ class Agent:
             raise TaskError("the task is not valid text; give it in UTF-8")
         log = held.store.new_run()
         log.listeners.append(hear)
+        RUN.set(log.id)
         config, size = self.config, len(held.catalogue)
         abilities = Abilities(
             search=size > config.cards, call=size > 0, execute=config.execute, fold=config.fold is not None

@@ -113,6 +113,9 @@ class Performer:
             observation = await self._dispatch(step, action)
         except ToolError as error:
             observation = Observation(text=well_formed(str(error)), error=error.kind)
+        called = self._catalogue.get(action.name) if isinstance(action, Call) else None
+        if called is not None and called.simulated:
+            observation = observation.model_copy(update={"simulated": True})
         key = action.model_dump_json()
         earlier = self._done.get(key)
         if earlier and self._changes_nothing(action) and _comparable(earlier[1]) == _comparable(observation):
@@ -190,7 +193,8 @@ class Performer:
 
         def returned(text: str, error: str | None = None) -> None:
             shown = self._fit(f"r{step}.{call}", text).text
-            self._log.append(ToolReturned(step=step, call=call, result=shown, error=error))
+            simulated = self.granted[name].simulated
+            self._log.append(ToolReturned(step=step, call=call, result=shown, error=error, simulated=simulated))
 
         try:
             value, text = await invoke(self.granted[name], arguments, self._config.tool_seconds)

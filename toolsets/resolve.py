@@ -91,9 +91,31 @@ def _mcp(given: Where, sandbox: SandboxConfig) -> Toolset:
     return McpServer(settings_of(given, McpConfig, read))
 
 
-_KINDS: dict[str, Opener] = {"toolhop": _toolhop, "python": _python, "openapi": _openapi, "mcp": _mcp}
+def _simulated(given: Where, sandbox: SandboxConfig) -> Toolset:
+    from deepagent.models.resolve import open_model
+    from deepagent.toolsets.simulated import Simulated, SimulatedConfig
+
+    config = settings_of(given, SimulatedConfig, lambda where: {"source": where})
+    return Simulated(open_toolset(config.source, sandbox), open_model(config.model), config)
+
+
+_KINDS: dict[str, Opener] = {
+    "toolhop": _toolhop,
+    "python": _python,
+    "openapi": _openapi,
+    "mcp": _mcp,
+    "simulated": _simulated,
+}
 _NO_PLACE = ("toolhop",)
-_SPELLINGS = ["toolhop", "python:FILE.py", "python:MODULE", "openapi:FILE[#SERVER]", "mcp:COMMAND", "mcp:URL"]
+_SPELLINGS = [
+    "toolhop",
+    "python:FILE.py",
+    "python:MODULE",
+    "openapi:FILE[#SERVER]",
+    "mcp:COMMAND",
+    "mcp:URL",
+    "simulated:SOURCE",
+]
 
 
 def _shown(source: Where) -> str:
