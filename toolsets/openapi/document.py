@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote, urlsplit
@@ -32,22 +32,28 @@ class Part:
 
     value: Any
     resolver: Resolver[Any]
+    seen: dict[tuple[int, str], Part] = field(default_factory=dict, repr=False, compare=False)
+    """What references led to, by resolver: a lookup walks the whole path again each time."""
+
+    def within(self, value: Any) -> Part:
+        """Another value of the same place."""
+        return Part(value, self.resolver, self.seen)
 
     def at(self, key: str) -> Part:
         """The part under a key; holds None where there is none."""
-        return Part(self.value.get(key) if isinstance(self.value, dict) else None, self.resolver)
+        return self.within(self.value.get(key) if isinstance(self.value, dict) else None)
 
     def items(self) -> Iterator[tuple[str, Part]]:
         """The parts of an object by key; none where it is no object."""
         if isinstance(self.value, dict):
             for key, value in self.value.items():
-                yield key, Part(value, self.resolver)
+                yield key, self.within(value)
 
     def each(self) -> Iterator[Part]:
         """The parts of a list; none where it is no list."""
         if isinstance(self.value, list):
             for value in self.value:
-                yield Part(value, self.resolver)
+                yield self.within(value)
 
     def text(self, key: str) -> str:
         """The text under a key, or none."""
@@ -65,13 +71,21 @@ class Part:
             reference = part.value.get("$ref") if isinstance(part.value, dict) else None
             if not isinstance(reference, str):
                 return part
+            part = part._led(reference)
+        raise ToolDefinitionError(f"the reference {reference!r} leads in a circle")
+
+    def _led(self, reference: str) -> Part:
+        key = id(self.resolver), reference  # resolvers live as long as the parts that are kept here
+        if key not in self.seen:
             try:
-                found = part.resolver.lookup(reference)
+                found = self.resolver.lookup(reference)
             except (Unresolvable, ValueError, TypeError, KeyError, IndexError) as error:
                 # Besides its own errors, the library lets pass what a pointer into something odd raises.
                 raise ToolDefinitionError(f"the reference {reference[:120]!r} leads nowhere") from error
-            part = Part(found.contents, found.resolver)
-        raise ToolDefinitionError(f"the reference {reference!r} leads in a circle")
+            # Within one file its resolver stays what it was, so that what it found is found again.
+            resolver = self.resolver if reference.startswith("#") else found.resolver
+            self.seen[key] = Part(found.contents, resolver, self.seen)
+        return self.seen[key]
 
 
 @dataclass(frozen=True)
@@ -124,7 +138,7 @@ def document(raw: Any, path: Path) -> Document:
     if version == "2.0":
         from deepagent.toolsets.openapi.swagger import modernised
 
-        return Document(Part(modernised(root), root.resolver), "3.0", version)
+        return Document(root.within(modernised(root)), "3.0", version)
     return Document(root, version, version)
 
 

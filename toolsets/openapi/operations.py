@@ -16,7 +16,7 @@ from deepagent.tools import Effect, JsonSchema
 from deepagent.toolsets.openapi import bodies, styles
 from deepagent.toolsets.openapi.bodies import Body
 from deepagent.toolsets.openapi.document import Document, Part
-from deepagent.toolsets.openapi.schemas import SchemaWriter
+from deepagent.toolsets.openapi.schemas import Definitions, SchemaWriter
 from deepagent.toolsets.openapi.styles import Spelling
 from deepagent.toolsets.openapi.swagger import METHODS
 
@@ -73,11 +73,12 @@ def read_operations(
     made: list[Operation] = []
     refused: list[Refusal] = []
     taken: set[str] = set()
+    shared = Definitions()
     for path, method, item, operation in _listed(document, refused):
         try:
             name = _name(operation.text("operationId"), method, path, taken)
             base = server or _server([operation, item, document.root], variables or {})
-            made.append(_Reader(document, item, operation).read(name, method, path, base))
+            made.append(_Reader(document, item, operation, shared).read(name, method, path, base))
             taken.add(name)
         except ToolDefinitionError as error:
             refused.append(Refusal(f"{method.upper()} {path}"[:200], str(error)))
@@ -102,8 +103,9 @@ def _listed(document: Document, refused: list[Refusal]) -> Iterator[tuple[str, s
 class _Reader:
     """Reads one operation."""
 
-    def __init__(self, document: Document, item: Part, operation: Part) -> None:
+    def __init__(self, document: Document, item: Part, operation: Part, shared: Definitions) -> None:
         self._document = document
+        self._shared = shared
         self._item = item
         self._operation = operation
         # Both versions' models have the fields that are read here; they differ in what a schema may hold.
@@ -120,9 +122,9 @@ class _Reader:
             how.name for how in self._spellings.values() if how.where == "path"
         }
         for one in sorted(missing):  # forgotten in the document, but needed all the same
-            self._take(one, Part({"type": "string"}, self._item.resolver), "", required=True, where="path")
+            self._take(one, self._item.within({"type": "string"}), "", required=True, where="path")
         body = self._body()
-        schema = SchemaWriter(self._document.version).write(self._arguments, self._required)
+        schema = SchemaWriter(self._document.version, self._shared).write(self._arguments, self._required)
         effect: Effect = "pure" if method in _PURE else "idempotent" if method in ("put", "delete") else "unsafe"
         return Operation(
             name=name,
@@ -194,7 +196,7 @@ class _Reader:
         schema, note = content.at("schema"), body.description or ""
         base = media.partition(";")[0].strip().lower()
         if not bodies.is_json(base) and base not in (bodies.FORM, bodies.MULTIPART):
-            schema, note = Part({"type": "string"}, part.resolver), f"{note} {media}. {bodies.FILE_NOTE}".strip()
+            schema, note = part.within({"type": "string"}), f"{note} {media}. {bodies.FILE_NOTE}".strip()
         name = self._argument("body")
         self._arguments[name] = schema, note
         if body.required:

@@ -47,17 +47,41 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
 _COMBINED = ("allOf", "anyOf", "oneOf")
 
 
+class Definitions:
+    """What the operations of one document refer to: named and written once, and shared by their schemas."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        """By identity of what is referred to: it is the same object wherever it is referred to from."""
+        self.written: dict[str, tuple[JsonSchema, int, list[tuple[str, Part]]]] = {}
+        """The schema of each, its number of nodes, and what it refers to in turn."""
+        self._taken: set[str] = set()
+
+    def name(self, target: Part, reference: str) -> str:
+        """The name of what a reference leads to."""
+        key = id(target.value)
+        if key not in self.names:
+            words = re.sub(r"\W+", "_", reference.rpartition("/")[2])[:60] or "schema"
+            name, number = words, 2
+            while name in self._taken:
+                name, number = f"{words}_{number}", number + 1
+            self._taken.add(name)
+            self.names[key] = name
+        return self.names[key]
+
+
 class SchemaWriter:
     """Writes the parameters of one tool.
 
     Args:
         version: of the document: `3.0` or `3.1`.
+        shared: the document's definitions.
     """
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, shared: Definitions | None = None) -> None:
         self._old = version == "3.0"
-        self._names: dict[int, str] = {}
-        self._queue: deque[tuple[str, Part]] = deque()
+        self._shared = shared or Definitions()
+        self._found: list[tuple[str, Part]] = []
         self._nodes = 0
 
     def write(self, arguments: Mapping[str, tuple[Part, str]], required: list[str]) -> JsonSchema:
@@ -73,10 +97,24 @@ class SchemaWriter:
             properties[name] = made | ({"description": note[:_MAX_TEXT]} if note else {})
         whole = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
         definitions: dict[str, JsonSchema] = {}
-        while self._queue:
-            name, part = self._queue.popleft()  # the nearest first: they matter most
-            definitions[name] = self._write(part, 0)
+        queue, total = deque(self._found), self._nodes
+        while queue:
+            name, part = queue.popleft()  # the nearest first: they matter most
+            if name in definitions:
+                continue
+            if total > _MAX_NODES:
+                definitions[name] = {}
+                continue
+            definitions[name], nodes, further = self._definition(name, part)
+            total += nodes
+            queue.extend(further)
         return whole | ({"$defs": definitions} if definitions else {})
+
+    def _definition(self, name: str, part: Part) -> tuple[JsonSchema, int, list[tuple[str, Part]]]:
+        if name not in self._shared.written:
+            self._nodes, self._found = 0, []
+            self._shared.written[name] = self._write(part, 0), self._nodes, self._found
+        return self._shared.written[name]
 
     def _opened(self, part: Part) -> JsonSchema:
         """An argument's schema with its own fields in sight, as a tool card shows them: no reference, no allOf."""
@@ -88,7 +126,7 @@ class SchemaWriter:
         if not members or len(members) > 20:
             return self._write(part, 0)
         whole: JsonSchema = {"type": "object", "properties": {}, "required": []}
-        own = Part({key: value for key, value in part.value.items() if key != "allOf"}, part.resolver)
+        own = part.within({key: value for key, value in part.value.items() if key != "allOf"})
         for member in [*members, own]:
             try:
                 made = self._write(member.followed(), 0)
@@ -147,24 +185,13 @@ class SchemaWriter:
             target = part.followed()
         except ToolDefinitionError:
             return {}
-        key = id(target.value)  # the same object wherever it is referred to from
-        if key not in self._names:
-            if self._nodes > _MAX_NODES:
-                return {}
-            self._names[key] = self._name(part.value["$ref"])
-            self._queue.append((self._names[key], target))
-        made: JsonSchema = {"$ref": f"#/$defs/{self._names[key]}"}
+        name = self._shared.name(target, part.value["$ref"])
+        self._found.append((name, target))
+        made: JsonSchema = {"$ref": f"#/$defs/{name}"}
         if self._old:
             return {"anyOf": [made, {"type": "null"}]} if part.value.get("nullable") is True else made
         beside = {key: value for key, value in part.value.items() if key != "$ref"}
-        return self._write(Part(beside, part.resolver), depth + 1) | made
-
-    def _name(self, reference: str) -> str:
-        words = re.sub(r"\W+", "_", reference.rpartition("/")[2])[:60] or "schema"
-        name, number = words, 2
-        while name in self._names.values():
-            name, number = f"{words}_{number}", number + 1
-        return name
+        return self._write(part.within(beside), depth + 1) | made
 
     @staticmethod
     def _as_of_old(raw: dict[str, Any], made: JsonSchema) -> JsonSchema:

@@ -425,3 +425,15 @@ def test_no_document_crashes_the_reader(paths, components, version):
     for one in made:
         assert len(spec_of(one.schema).card) < 20_000
     assert all("\n" not in one.reason for one in refused)
+
+
+def test_operations_share_what_they_refer_to_so_that_large_documents_stay_light():
+    schemas = {
+        f"S{n}": {"properties": {f"p{m}": {"$ref": f"#/components/schemas/S{m}"} for m in range(9)}} for n in range(9)
+    }
+    parameters = [{"name": "q", "in": "query", "schema": {"items": {"$ref": "#/components/schemas/S3"}}}]
+    paths = {f"/{n}": {"get": {"operationId": f"f{n}", "parameters": parameters}} for n in range(2)}
+    made, _ = operations(paths, components={"schemas": schemas})
+    one, other = (made[name].schema["$defs"] for name in ("f0", "f1"))
+    assert set(one) == set(other) == set(schemas)
+    assert all(one[name] is other[name] for name in schemas)
