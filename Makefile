@@ -4,6 +4,7 @@
 # make test-vllm        the tests on a real vLLM server and engine, on the CPU (installs them: 3.5 GB)
 # make test-sandbox     everything about the sandbox, as root and as an ordinary user
 # make bench-framework  what the loop adds to model calls; ARGS="--peers" beside other frameworks, ARGS="--quick" in short
+# make test-mcp         the tests on a published MCP server (installs it with npm)
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -13,7 +14,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: run test test-vllm test-sandbox check bench-framework weights install clean
+.PHONY: run test test-vllm test-sandbox test-mcp check bench-framework weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -34,6 +35,10 @@ test-vllm: .venv-vllm/installed
 test-sandbox: install
 	$(BIN)/python -m pytest $(SANDBOX_TESTS)
 	scripts/as-user.sh $(BIN)/python -m pytest -p no:cacheprovider $(SANDBOX_TESTS)
+
+test-mcp: install
+	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31
+	@.venv/bin/python -m pytest -m npm tests/toolsets/test_mcp.py
 
 check: install
 	$(BIN)/ruff check .
@@ -57,4 +62,4 @@ install: .venv/installed
 	@PYTHON="$(PYTHON)" scripts/vllm_cpu.sh
 
 clean:
-	rm -rf .venv .venv-vllm build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm .npm build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -82,6 +82,7 @@ class Observation(Frozen):
         found: tools that a search brought into reach, best first.
         repeats: the earlier step that did exactly this with exactly this result.
         answer: the answer to the task that code gave.
+        simulated: a model made the result up, in the place of a tool.
     """
 
     text: str
@@ -90,6 +91,7 @@ class Observation(Frozen):
     found: tuple[Found, ...] = ()
     repeats: int | None = None
     answer: str | None = None
+    simulated: bool = False
 
     @property
     def ok(self) -> bool:

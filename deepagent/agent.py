@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect
 from deepagent.errors import ConfigError, TaskError, UsageError
 from deepagent.invocation import Approve
 from deepagent.memory.folder import MemoryFolder
+from deepagent.memory.recall import RECALL
 from deepagent.models import weights
 from deepagent.models.base import Model, Usage
 from deepagent.models.roles import Models, Role
@@ -34,12 +35,13 @@ from deepagent.runs.events import Event, Status
 from deepagent.runs.store import RunStore
 from deepagent.sandbox import Pool
 from deepagent.session import Session
-from deepagent.tools import Tool, well_formed
+from deepagent.tools import RUN, Tool, well_formed
 from deepagent.toolsets.base import Toolset, World
+from deepagent.toolsets.composition import Composition
 from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
 
-ToolSource = Tool | Toolset | Callable[..., Any] | str
+ToolSource = Tool | Toolset | Callable[..., Any] | str | Mapping[str, Any]
 
 
 class Delta(Frozen):
@@ -92,7 +94,7 @@ class Agent:
 
     Args:
         model: a model, or the name of one (`embedded`, a config, a URL with a model name).
-        tools: tools, typed functions, toolsets, or sources such as `toolhop` or `python:my_tools.py`.
+        tools: tools, typed functions, toolsets, or sources by name (`toolhop`, `python:my_tools.py`) or by settings.
         config: how the agent works.
         auxiliary: the model that folds memory; by default the main one.
         judge: the model that grades answers; by default the auxiliary one.
@@ -207,6 +209,7 @@ class Agent:
             world.reset()
         log = held.store.new_run()
         log.listeners.append(hear)
+        RUN.set(log.id)
         config, size = self.config, len(held.catalogue)
         abilities = Abilities(
             search=size > config.cards,
@@ -257,12 +260,15 @@ class Agent:
             if store is None:
                 path = self._store if isinstance(self._store, Path) else default_store()
                 store = stack.enter_context(RunStore(path))
-            tools: list[Tool] = []
+            composition = Composition(reserved=[RECALL])
             worlds: list[World] = []
             for source in self._sources:
-                tools.extend(await self._open_source(source, stack, worlds))
+                opened = await self._open_source(source, stack)
+                composition.add(opened)
+                if isinstance(opened, World):
+                    worlds.append(opened)
             catalogue = Catalogue(
-                tools,
+                composition,
                 encoder=self._encoder,
                 cache=weights.cache_folder() / "indexes",
                 indexing=self._indexing,
@@ -272,19 +278,17 @@ class Agent:
             pool = await stack.enter_async_context(Pool(self.config.sandbox)) if self.config.execute else None
             yield _Resources(models=models, catalogue=catalogue, store=store, pool=pool, worlds=worlds)
 
-    async def _open_source(self, source: ToolSource, stack: AsyncExitStack, worlds: list[World]) -> Iterable[Tool]:
+    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Tool | Toolset:
         if isinstance(source, Tool):
-            return [source]
-        if isinstance(source, str):
+            return source
+        if isinstance(source, (str, Mapping)):
             source = open_toolset(source, self.config.sandbox)
         elif not hasattr(source, "__aenter__"):
             if not callable(source):
                 raise UsageError(f"{source!r} is no tool: give a Tool, a typed function, a toolset or a source's name")
-            return [tool(source)]
+            return tool(source)
         toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
-        if isinstance(toolset, World):
-            worlds.append(toolset)
-        return toolset.tools
+        return toolset
 
     def _encoder(self) -> Encoder:
         if self.config.encoder == "hash":

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import difflib
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from deepagent.errors import IndexFormatError, OperatorError, ToolDefinitionError
@@ -20,7 +20,7 @@ class Catalogue:
     """Tools by name, with an index that is built on the first search.
 
     Args:
-        tools: the tools; names must be unique.
+        tools: the tools, or what gives them as they are now; names must be unique.
         encoder: makes the encoder when the index is built, so that no weights are loaded before.
         cache: folder in which built indexes are kept between runs; None keeps none.
         indexing: told when the index is about to be built, with the number of tools.
@@ -31,23 +31,37 @@ class Catalogue:
 
     def __init__(
         self,
-        tools: Iterable[Tool],
+        tools: Iterable[Tool] | Callable[[], Sequence[Tool]],
         *,
         encoder: Callable[[], Encoder],
         cache: Path | None = None,
         indexing: Callable[[int], None] = lambda count: None,
     ) -> None:
-        self._tools: dict[str, Tool] = {}
-        for tool in tools:
-            if tool.name in self._tools:
-                raise ToolDefinitionError(f"two tools are named {tool.name!r}; rename one of them")
-            if tool.name == RECALL:
-                raise ToolDefinitionError(f"the name {tool.name!r} is built in; rename your tool")
-            self._tools[tool.name] = tool
+        fixed = () if callable(tools) else tuple(tools)
+        self._source = tools if callable(tools) else lambda: fixed
+        self._seen: Sequence[Tool] = ()
+        self._known: dict[str, Tool] = {}
+        self._building: asyncio.Future[ToolIndex] | None = None
         self._encoder = encoder
         self._cache = cache
         self._indexing = indexing
-        self._building: asyncio.Future[ToolIndex] | None = None
+        self._tools  # noqa: B018 (what is wrong with the names is known before a run begins)
+
+    @property
+    def _tools(self) -> dict[str, Tool]:
+        """The tools by name; when their source has changed, the index is built anew by the next search."""
+        now = self._source()
+        if now is self._seen:
+            return self._known
+        known: dict[str, Tool] = {}
+        for tool in now:
+            if tool.name in known:
+                raise ToolDefinitionError(f"two tools are named {tool.name!r}; rename one of them")
+            if tool.name == RECALL:
+                raise ToolDefinitionError(f"the name {tool.name!r} is built in; rename your tool")
+            known[tool.name] = tool
+        self._seen, self._known, self._building = now, known, None
+        return known
 
     def __len__(self) -> int:
         return len(self._tools)
@@ -68,6 +82,7 @@ class Catalogue:
 
     async def search(self, query: str, k: int) -> list[Hit]:
         """The tools that fit a description best."""
+        self._tools  # noqa: B018 (notices a change)
         if self._building is None:
             # One task for all who wait: who gives up waiting does not end it, and it does not keep the process alive.
             self._building = asyncio.ensure_future(in_daemon_thread(self._open_or_build, {}))
@@ -76,9 +91,10 @@ class Catalogue:
         return found
 
     def _open_or_build(self) -> ToolIndex:
-        specs = [tool.spec for tool in self._tools.values()]
+        tools = self._known
+        specs = [tool.spec for tool in tools.values()]
         encoder = self._encoder()
-        folder = self._cache / _fingerprint(encoder.name, self._tools) if self._cache else None
+        folder = self._cache / _fingerprint(encoder.name, tools) if self._cache else None
         previous = None
         if folder is not None and folder.exists():
             with contextlib.suppress(IndexFormatError):  # of an older format, or damaged: it is built again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,5 +52,6 @@ class RunConfig(BaseModel):
     """Model that grades answers; by default the auxiliary one."""
     vision: str | None = None
     """Model that looks at images."""
-    tools: tuple[str, ...] = ()
+    tools: tuple[str | dict[str, Any], ...] = ()
+    """Sources of tools: `kind:where`, or settings with a `kind`."""
     agent: AgentConfig = AgentConfig()

@@ -11,6 +11,7 @@ The three branches are three audiences, so that a handler can say whom it speaks
     │   ├── UnknownToolError       no tool has this name
     │   ├── InvalidArgumentsError  the arguments break the tool's schema
     │   ├── ToolFailedError        the tool raised
+    │   │   └── UnreachableError       its server could not be reached, or broke off
     │   ├── ToolTimeoutError       the tool did not finish in time
     │   └── ToolRefusedError       the call is not approved, or one too many
     └── OperatorError          something around the run is broken; the run cannot go on
@@ -75,6 +76,10 @@ class ToolFailedError(ToolError):
     """The tool itself raised."""
 
     kind = "tool_failed"
+
+
+class UnreachableError(ToolFailedError):
+    """The server behind a tool could not be reached or broke off; a repetition may help where it does no harm."""
 
 
 class ToolTimeoutError(ToolError):

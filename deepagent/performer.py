@@ -98,7 +98,7 @@ class Performer:
     async def grant(self, tools: list[Tool]) -> None:
         """Bring tools into reach, also of code. Names that code already uses for these tools are left alone."""
         wanted = tools if self.granted else [self.recall, *tools]
-        new = {tool.name: tool for tool in wanted if tool.name not in self.granted}
+        new = {tool.name: tool for tool in wanted if self.granted.get(tool.name) is not tool}
         if new:
             first = [] if self.granted or not self._abilities.search else [_SEARCH_TOOLS]
             self.granted |= new
@@ -143,6 +143,9 @@ class Performer:
             observation = await self._dispatch(step, action)
         except ToolError as error:
             observation = Observation(text=well_formed(str(error)), error=error.kind)
+        called = self._catalogue.get(action.name) if isinstance(action, Call) else None
+        if called is not None and called.simulated:
+            observation = observation.model_copy(update={"simulated": True})
         key = action.model_dump_json()
         earlier = self._done.get(key)
         if earlier and self._changes_nothing(action) and _comparable(earlier[1]) == _comparable(observation):
@@ -178,7 +181,7 @@ class Performer:
 
     async def _call(self, step: int, action: Call) -> Observation:
         await self.grant([])
-        tool = self.granted.get(action.name) or self._catalogue.get(action.name)
+        tool = self._catalogue.get(action.name) or self.granted.get(action.name)  # it may have changed meanwhile
         if tool is None:
             return await self._unknown(action.name)
         await self.grant([tool])
@@ -230,12 +233,13 @@ class Performer:
 
         def returned(text: str, error: str | None = None) -> None:
             shown = self._fit(f"r{step}.{call}", text).text
-            self._log.append(ToolReturned(step=step, call=call, result=shown, error=error))
+            simulated = tool.simulated
+            self._log.append(ToolReturned(step=step, call=call, result=shown, error=error, simulated=simulated))
 
+        tool = self.granted.get(name, self._search_tools)
         try:
             if (limit := self._config.limits.calls) is not None and self._calls_of_run > limit:
                 raise ToolRefusedError(f"the limit of {limit} tool calls from code is reached; go on without tools")
-            tool = self.granted.get(name, self._search_tools)
             value, text = await invoke(tool, arguments, self._config.tool_seconds, self._approve)
         except ToolError as error:
             returned(well_formed(str(error)), error.kind)

@@ -13,6 +13,7 @@ import math
 import re
 import reprlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,9 @@ _LONGEST = 10_000
 
 Effect = Literal["pure", "idempotent", "unsafe"]
 """What a call does to the world: nothing; the same when repeated; something that must not be repeated unasked."""
+
+RUN: ContextVar[str] = ContextVar("run", default="")
+"""Id of the run that a tool is called in, for tools that keep a state for each; empty outside of runs."""
 
 JsonSchema = dict[str, Any]
 Arguments = dict[str, Any]
@@ -129,10 +133,14 @@ class Tool:
     Args:
         spec: its description.
         invoke: takes arguments that fit the schema; may raise anything, which becomes a `ToolFailedError`.
+        preview: what a call would send, in words, without sending it; None where a call sends nothing.
+        simulated: whether its results are made up; the log says so of each.
     """
 
     spec: ToolSpec
     invoke: Callable[[Arguments], Awaitable[Any]]
+    preview: Callable[[Arguments], Awaitable[str]] | None = None
+    simulated: bool = False
 
     @property
     def name(self) -> str:

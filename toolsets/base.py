@@ -19,7 +19,7 @@ class Toolset(Protocol):
 
     @property
     def tools(self) -> Sequence[Tool]:
-        """The tools; known before the toolset is entered, so that it can be indexed without being started."""
+        """The tools, known at the latest when the toolset is entered. Another object when they have changed."""
         ...
 
     async def __aenter__(self) -> Self: ...

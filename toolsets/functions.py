@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import inspect
 import threading
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def tool(
     effect: Effect = "unsafe",
     toolset: str = "",
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Turn a typed function, sync or async, into a tool.
+    """Turn a typed function, sync or async, into a tool; also a method, a partial, a class or an object that is called.
 
     The docstring is the description, its `Args:` section describes the parameters, the annotations are the schema.
     Arguments reach the function converted to their annotated types.
@@ -53,8 +54,9 @@ def tool(
 
 
 def _from_function(function: Callable[..., Any], name: str | None, effect: Effect, toolset: str) -> Tool:
-    name = name or str(getattr(function, "__name__", ""))
-    description, notes = _read_docstring(inspect.getdoc(function) or "")
+    name = name or _name_of(function)
+    written = _written(function)
+    description, notes = _read_docstring(inspect.getdoc(written) or "")
     model = _arguments_model(function, name, notes)
     try:
         schema = model.model_json_schema()
@@ -72,11 +74,49 @@ def _from_function(function: Callable[..., Any], name: str | None, effect: Effec
             problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
             raise InvalidArgumentsError(f"{problems}. Signature: {spec.signature}") from error
         given = {str(model.model_fields[field].alias): getattr(values, field) for field in values.model_fields_set}
-        if inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(written):
             return await function(**given)
         return await in_daemon_thread(function, given)
 
     return Tool(spec=spec, invoke=invoke)
+
+
+def tools_of(owner: object, *, toolset: str = "") -> list[Tool]:
+    """The public methods of an object, a class or a module as tools; what was made by `@tool` is taken as it is.
+
+    Args:
+        owner: an object whose methods share its state, a class with static methods, or a module.
+        toolset: the source that the tools are said to come from; by default the owner's name.
+
+    Raises:
+        ToolDefinitionError: a method cannot be a tool, or there is none.
+    """
+    called = getattr(owner, "__name__", type(owner).__name__)
+    members = {name: getattr(owner, name) for name in dir(owner) if not name.startswith("_")}
+    made = [member for member in members.values() if isinstance(member, Tool)]
+    for name, member in members.items():
+        needs_self = isinstance(owner, type) and inspect.isfunction(inspect.getattr_static(owner, name))
+        foreign = inspect.ismodule(owner) and getattr(member, "__module__", None) != called
+        if inspect.isroutine(member) and not needs_self and not foreign:
+            made.append(_from_function(member, name, "unsafe", toolset or called))
+    if not made:
+        raise ToolDefinitionError(f"{called} has no public methods that can be tools")
+    return made
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    inner = function.func if isinstance(function, functools.partial) else function
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where annotations and docstring stand: of a partial its function, of an object its `__call__`."""
+    if isinstance(function, functools.partial):
+        return _written(function.func)
+    if isinstance(function, type):
+        made: Callable[..., Any] = vars(function).get("__init__", function)
+        return made
+    return function if inspect.isroutine(function) else type(function).__call__
 
 
 async def in_daemon_thread(function: Callable[..., Any], arguments: Arguments) -> Any:
@@ -116,7 +156,7 @@ async def in_daemon_thread(function: Callable[..., Any], arguments: Arguments) -
 def _arguments_model(function: Callable[..., Any], name: str, notes: dict[str, str]) -> type[BaseModel]:
     """A model whose fields are numbered, with the parameters' names as aliases: those may be `json` or `_x` too."""
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = get_type_hints(_written(function), include_extras=True)
         parameters = inspect.signature(function).parameters.values()
     except (NameError, SyntaxError) as error:
         raise ToolDefinitionError(f"{name}: an annotation cannot be resolved: {error}") from error

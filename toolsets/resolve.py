@@ -1,44 +1,133 @@
-"""Tool sources by name: `toolhop`, `m3tooleval`, `python:my_tools.py`."""
+"""Tool sources by name (`m3tooleval`, `python:my_tools.py`, `openapi:shop.yaml`) or settings (`{kind: mcp, ...}`)."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.machinery
 import inspect
+import shlex
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel
 
 from deepagent.errors import UsageError
 from deepagent.sandbox import SandboxConfig
+from deepagent.settings import validate
 from deepagent.tools import Tool
 from deepagent.toolsets.base import Toolset
 from deepagent.toolsets.functions import tool
 
+Where = str | Mapping[str, Any]
+"""What a source says beyond its kind: text after the colon, or settings."""
 
-def open_toolset(source: str, sandbox: SandboxConfig) -> Toolset:
+Opener = Callable[[Where, SandboxConfig], Toolset]
+"""Makes a toolset of one kind, not yet entered; raises `UsageError` for what it cannot use."""
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def open_toolset(source: Where, sandbox: SandboxConfig) -> Toolset:
     """The toolset that a source names, not yet entered.
 
     Args:
-        source: `kind:where`, or a benchmark toolset's name.
+        source: `kind:where`, a benchmark toolset's name, or settings with a `kind`.
         sandbox: for toolsets that run foreign code.
 
     Raises:
         UsageError: the kind is unknown, or there is nothing at the place.
     """
-    kind, _, where = source.partition(":")
-    if kind == "toolhop":
-        from deepagent.toolsets.toolhop.toolset import ToolHop
+    if isinstance(source, str):
+        kind, _, where = source.partition(":")
+        opener, given = _KINDS.get(kind), where
+        if opener is not None and (where or kind in _NO_PLACE):
+            return opener(given, sandbox)
+    else:
+        opener = _KINDS.get(str(source.get("kind")))
+        if opener is not None:
+            return opener(source, sandbox)
+    raise UsageError(f"unknown tool source {_shown(source)}; known are {', '.join(_SPELLINGS)}")
 
-        return ToolHop(sandbox)
-    if kind == "m3tooleval":
-        from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
 
-        return M3ToolEval()
-    if kind == "python" and where:
-        return ModuleTools(where)
-    raise UsageError(f"unknown tool source {source!r}; known are m3tooleval, toolhop, python:FILE.py and python:MODULE")
+def settings_of(given: Where, kind: type[Config], read: Callable[[str], dict[str, Any]]) -> Config:
+    """Settings of a source: as they were given, or read from the text after the colon.
+
+    Raises:
+        ConfigError: they do not fit.
+    """
+    data = read(given) if isinstance(given, str) else dict(given)
+    return validate(data, kind, where="tools")
+
+
+def _toolhop(given: Where, sandbox: SandboxConfig) -> Toolset:
+    from deepagent.toolsets.toolhop.toolset import ToolHop
+
+    return ToolHop(sandbox)
+
+
+def _m3tooleval(given: Where, sandbox: SandboxConfig) -> Toolset:
+    from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
+
+    return M3ToolEval()
+
+
+def _python(given: Where, sandbox: SandboxConfig) -> Toolset:
+    return ModuleTools(given if isinstance(given, str) else str(given.get("where", "")))
+
+
+def _openapi(given: Where, sandbox: SandboxConfig) -> Toolset:
+    from deepagent.toolsets.openapi.toolset import OpenApi, OpenApiConfig
+
+    def read(where: str) -> dict[str, Any]:
+        document, _, server = where.partition("#")
+        return {"document": document, "server": server or None}
+
+    return OpenApi(settings_of(given, OpenApiConfig, read))
+
+
+def _mcp(given: Where, sandbox: SandboxConfig) -> Toolset:
+    from deepagent.toolsets.mcp import McpConfig, McpServer
+
+    def read(where: str) -> dict[str, Any]:
+        return {"url": where} if where.startswith(("http://", "https://")) else {"command": shlex.split(where)}
+
+    return McpServer(settings_of(given, McpConfig, read))
+
+
+def _simulated(given: Where, sandbox: SandboxConfig) -> Toolset:
+    from deepagent.models.resolve import open_model
+    from deepagent.toolsets.simulated import Simulated, SimulatedConfig
+
+    config = settings_of(given, SimulatedConfig, lambda where: {"source": where})
+    return Simulated(open_toolset(config.source, sandbox), open_model(config.model), config)
+
+
+_KINDS: dict[str, Opener] = {
+    "m3tooleval": _m3tooleval,
+    "toolhop": _toolhop,
+    "python": _python,
+    "openapi": _openapi,
+    "mcp": _mcp,
+    "simulated": _simulated,
+}
+_NO_PLACE = ("m3tooleval", "toolhop")
+_SPELLINGS = [
+    "m3tooleval",
+    "toolhop",
+    "python:FILE.py",
+    "python:MODULE",
+    "openapi:FILE[#SERVER]",
+    "mcp:COMMAND",
+    "mcp:URL",
+    "simulated:SOURCE",
+]
+
+
+def _shown(source: Where) -> str:
+    return repr(source if isinstance(source, str) else source.get("kind"))
 
 
 class ModuleTools:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from deepagent import __version__
-from deepagent.cli import doctor, evaluate, index, models, run, runs
+from deepagent.cli import doctor, evaluate, index, models, run, runs, tools
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
@@ -23,6 +23,7 @@ app.command("run")(run.run)
 app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(runs.app, name="runs", help="Runs that were recorded.")
+app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them by hand.")
 app.add_typer(index.app, name="index", help="Search indexes over tools.")
 app.add_typer(models.app, name="models", help="Model weights.")
 

@@ -35,7 +35,8 @@ def run(
     task: Annotated[str, typer.Argument(help="What to do. '-' reads it from standard input.")],
     model: ModelOption = None,
     tools: Annotated[
-        list[str] | None, typer.Option("--tools", "-t", help="Tool source: toolhop, python:FILE.py. Repeatable.")
+        list[str] | None,
+        typer.Option("--tools", "-t", help="Tool source: python:FILE.py, openapi:FILE, mcp:COMMAND. Repeatable."),
     ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,

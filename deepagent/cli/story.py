@@ -124,7 +124,8 @@ class Story:
                 self._detail(f"{tool.score:.2f}  {tool.name}  (dense {tool.dense:.2f}, lexical {tool.lexical:.2f})")
         else:
             self._block(observation.text, "red" if observation.error else "", indent=4, lines=_LINES)
-        self._detail(f"{item.seconds:.2f} s")
+        made_up = ", made up by a model" if observation.simulated else ""
+        self._detail(f"{item.seconds:.2f} s{made_up}")
 
     def _folded(self, item: Folded) -> None:
         self._line(f"fold {item.number}", f"{item.before} -> {item.after} tokens ({item.reason})", "yellow")

@@ -87,6 +87,8 @@ class ToolReturned(Frozen):
     call: int
     result: str
     error: str | None = None
+    simulated: bool = False
+    """Whether a model made the result up."""
 
 
 class Observed(Frozen):

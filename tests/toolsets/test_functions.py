@@ -1,16 +1,18 @@
 """Typed functions become tools; what they raise, return or refuse is no danger to the loop."""
 
 import asyncio
+import functools
 import threading
 from contextvars import ContextVar
 from datetime import date
+from types import ModuleType
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
 from deepagent.errors import InvalidArgumentsError, ToolDefinitionError
-from deepagent.toolsets.functions import tool
+from deepagent.toolsets.functions import tool, tools_of
 
 USER: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -143,3 +145,67 @@ def test_types_without_a_schema_are_refused():
 
     with pytest.raises(ToolDefinitionError, match="strange"):
         tool(strange)
+
+
+class Shop:
+    """A shop."""
+
+    def __init__(self) -> None:
+        self.sold = 0
+
+    def sell(self, count: int) -> int:
+        """Sells."""
+        self.sold += count
+        return self.sold
+
+    async def sell_later(self, count: int) -> int:
+        """Sells later."""
+        return self.sold + count
+
+    @staticmethod
+    def hours(day: str) -> str:
+        """Opening hours."""
+        return f"{day}: 9-17"
+
+    def _secret(self) -> None: ...
+
+
+async def test_the_public_methods_of_an_object_are_tools_that_share_its_state():
+    tools = {tool.name: tool for tool in tools_of(Shop())}
+    assert set(tools) == {"sell", "sell_later", "hours"}
+    assert tools["sell"].spec.toolset == "Shop"
+    assert "self" not in tools["sell"].spec.properties
+    assert [await tools["sell"].invoke({"count": 2}) for _ in range(2)] == [2, 4]
+    assert await tools["sell_later"].invoke({"count": 1}) == 5
+
+
+def test_of_a_class_only_what_needs_no_object_is_a_tool():
+    assert [tool.name for tool in tools_of(Shop)] == ["hours"]
+
+
+def test_of_a_module_only_its_own_functions_are_tools():
+    module = ModuleType("mine")
+    exec("from json import loads\ndef one(a: int) -> int: return a", module.__dict__)
+    assert [tool.name for tool in tools_of(module)] == ["one"]
+
+
+def test_what_has_no_methods_is_refused():
+    with pytest.raises(ToolDefinitionError, match="object has no public methods"):
+        tools_of(object())
+
+
+async def test_partials_and_objects_that_are_called_are_tools():
+    class Adder:
+        def __call__(self, a: int) -> int:
+            """Adds one."""
+            return a + 1
+
+    def power(base: int, exponent: int) -> int:
+        """Raises."""
+        return base**exponent
+
+    added, squared = tool(Adder()), tool(functools.partial(power, exponent=2))
+    assert (added.name, added.spec.description) == ("Adder", "Adds one.")
+    assert await added.invoke({"a": 1}) == 2
+    assert squared.spec.required == ["base"]
+    assert await squared.invoke({"base": 3}) == 9

@@ -1,0 +1,1 @@
+"""OpenAPI documents as toolsets: every operation is a tool."""
