@@ -6,6 +6,7 @@ the server speaks tokens. That is what makes prefix caching work and training ex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -13,6 +14,11 @@ from deepagent.actions import Frozen
 
 BYTES_PER_TOKEN = 3
 """Low on purpose (English runs near 4): an estimate that errs towards folding early."""
+
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_NAME_CHARS = 64
+"""What chat APIs take as the name of a function."""
 
 
 def clipped(text: str, limit: int) -> str:
@@ -29,6 +35,11 @@ class Function(Frozen):
     name: str
     description: str
     parameters: dict[str, Any]
+
+
+def function_name(name: str) -> str:
+    """A name as chat APIs take it: what is offered, called and sent back must be spelled alike."""
+    return _NO_NAME.sub("_", name)[:_NAME_CHARS]
 
 
 class FunctionCall(Frozen):

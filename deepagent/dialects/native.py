@@ -20,12 +20,9 @@ from deepagent.dialects.tags import TagsDialect
 from deepagent.errors import ToolDefinitionError
 from deepagent.grammar import Grammar
 from deepagent.tools import JsonSchema, ToolSpec, well_formed
-from deepagent.transcript import Function, FunctionCall, Message
+from deepagent.transcript import Function, FunctionCall, Message, function_name
 
 _DESCRIPTION_CHARS = 1000
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
-_NAME_CHARS = 64
-"""What chat APIs take as the name of a function."""
 _SCHEMA_DEPTH = 60
 _TAGGED = re.compile(r"<(?:tool_search|tool_call|execute|answer)>|<fold_thought>|\\boxed\{")
 _ROLE = """\
@@ -103,7 +100,7 @@ class NativeDialect:
         ]
         taken = {function.name for function in (_SEARCH, _CALL, _EXECUTE, _FOLD)}
         for spec in (*built_in, *shown):
-            name = _NO_NAME.sub("_", spec.identifier)[:_NAME_CHARS]
+            name = function_name(spec.identifier)
             if name in taken:
                 raise ToolDefinitionError(f"the name {spec.name!r} is built in or taken; rename your tool")
             taken.add(name)

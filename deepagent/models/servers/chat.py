@@ -16,9 +16,8 @@ from deepagent.models.reply import Reply, first_choice
 from deepagent.models.servers.base import MOST_STOPS, Terms, function_list, response_format
 from deepagent.models.transport import JsonObject
 from deepagent.tools import JsonSchema
-from deepagent.transcript import Function, FunctionCall, Message, Segment, Window
+from deepagent.transcript import Function, FunctionCall, Message, Segment, Window, function_name
 
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _OPTIONAL = (
     "temperature", "top_p", "top_k", "seed", "stop", "stream_options", "reasoning_content", "reasoning", "max_tokens"
 )  # fmt: skip
@@ -176,7 +175,7 @@ def read_answer(event: JsonObject, reply: Reply) -> None:
 
 @functools.lru_cache(4096)
 def _call_as_sent(call: FunctionCall) -> JsonObject:
-    name = _NO_NAME.sub("_", call.name)[:64] or "unknown"
+    name = function_name(call.name) or "unknown"
     try:
         arguments = call.arguments if isinstance(json.loads(call.arguments), dict) else "{}"
     except (ValueError, RecursionError):
