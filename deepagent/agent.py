@@ -206,7 +206,7 @@ class Agent:
         if files:
             task = f"{task}\n\nFiles in the working directory: {', '.join(files)}"
         for world in held.worlds:
-            world.reset(benchmark or "")
+            world.reset()
         log = held.store.new_run()
         log.listeners.append(hear)
         RUN.set(log.id)

@@ -33,10 +33,6 @@ class Toolset(Protocol):
 class World(Protocol):
     """A toolset whose tools act on something that changes."""
 
-    def reset(self, task: str = "") -> None:
-        """A run begins. What its tools act on is new, and its own: it is kept in a context variable.
-
-        Args:
-            task: the benchmark task that it works on, as `NAME/ID`: it says which shop, house or game this is.
-        """
+    def reset(self) -> None:
+        """A run begins. What its tools act on is new, and its own: it is kept in a context variable."""
         ...

@@ -43,7 +43,7 @@ class M3ToolEval:
     ) -> None:
         return None
 
-    def reset(self, task: str = "") -> None:
+    def reset(self) -> None:
         """Give the run that begins here a new browser (see `World`)."""
         pages = {row["name"]: row["content"] for row in world() if row["kind"] == "page"}
         links = {row["shown"]: row["page"] for row in world() if row["kind"] == "link"}
