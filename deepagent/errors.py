@@ -6,7 +6,8 @@ The three branches are three audiences, so that a handler can say whom it speaks
     ├── UsageError             the developer or user asked for something that cannot be
     │   ├── ConfigError            a setting is unknown or out of range
     │   ├── TaskError              the task is empty, or larger than the window
-    │   └── ToolDefinitionError    a tool's schema or signature cannot be used
+    │   ├── ToolDefinitionError    a tool's schema or signature cannot be used
+    │   └── TrainingError          runs or settings that cannot be trained on
     ├── ToolError              the model can try again; becomes an observation, never ends a run
     │   ├── UnknownToolError       no tool has this name
     │   ├── InvalidArgumentsError  the arguments break the tool's schema
@@ -52,6 +53,10 @@ class TaskError(UsageError):
 
 class ToolDefinitionError(UsageError):
     """A function, schema or document cannot be turned into a tool."""
+
+
+class TrainingError(UsageError):
+    """These runs, or these settings, cannot be trained on."""
 
 
 class ToolError(DeepAgentError):
