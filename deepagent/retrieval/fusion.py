@@ -1,30 +1,60 @@
-"""One score out of several: search by meaning and by words, for the whole query and for its sentences."""
+"""One score out of several: search by meaning and by words, for the whole query and for its parts.
+
+Fusion looks at candidates alone, never at the whole catalogue, so that it costs the same whatever finds them: exact
+search or a graph, ten tools or a million.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from deepagent.retrieval.encoders import Matrix, Vector
+
+DEPTH = 200
+"""How many tools each kind of search proposes for each part of a query."""
 
 LEXICAL_WEIGHT = 0.4
 """Share of the words in the score; best mean over eight tool-search sets with untuned MiniLM (0.3 to 0.5 is close)."""
 
+TIE = 6
+"""Decimals at which scores count as equal: the last bits of a product depend on where a row lies in memory."""
+
+
+def propose(dense: Matrix, lexical: Matrix, depth: int = DEPTH) -> NDArray[np.intp]:
+    """Return the candidates: the rows that are among the best `depth` of any part by any kind of search, ascending.
+
+    Args:
+        dense: cosines with all tools, shape (parts, tools).
+        lexical: BM25 scores of the same shape.
+        depth: how many rows each kind of search proposes for each part.
+    """
+    import numpy as np
+
+    if depth >= dense.shape[1]:
+        return np.arange(dense.shape[1])
+    ranked = (-np.concatenate((dense, lexical)).round(TIE)).argsort(axis=1, kind="stable")
+    return np.unique(ranked[:, :depth])
+
 
 def fuse(dense: Matrix, lexical: Matrix) -> Vector:
-    """Return one score per tool, between 0 and 1.
+    """Return one score per candidate, between 0 and 1.
 
-    Each kind of score is divided by its best, so that neither depends on how bad the worst tool is. A query of several
-    sentences is scored as a whole plus its best sentence: a tool that serves one of many wishes well is found, and a
+    Each kind of score is divided by its best, so that neither depends on how bad the worst candidate is. A query of
+    several parts is scored as a whole plus its best part: a tool that serves one of many wishes well is found, and a
     wish that spans sentences is too.
 
     Args:
-        dense: cosines, shape (queries, tools); the first row is the whole query, the others are its sentences.
+        dense: cosines of the candidates, shape (parts, candidates); the first row is the whole query, the others its
+            parts. Every candidate is scored for every part, whichever part and kind of search proposed it.
         lexical: BM25 scores of the same shape.
     """
     scores = LEXICAL_WEIGHT * _relative(lexical) + (1 - LEXICAL_WEIGHT) * _relative(dense)
-    whole, sentences = scores[0], scores[1:]
-    fused: Vector = (whole + sentences.max(axis=0)) * 0.5 if len(sentences) else whole
+    whole, parts = scores[0], scores[1:]
+    fused: Vector = (whole + parts.max(axis=0)) * 0.5 if len(parts) else whole
     return fused
 
 

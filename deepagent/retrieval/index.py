@@ -12,16 +12,13 @@ from deepagent.errors import InvalidArgumentsError, ToolDefinitionError, UsageEr
 from deepagent.retrieval import storage
 from deepagent.retrieval.dense import DenseIndex
 from deepagent.retrieval.encoders import Encoder, Progress
-from deepagent.retrieval.fusion import fuse
+from deepagent.retrieval.fusion import DEPTH, TIE, fuse, propose
 from deepagent.retrieval.lexical import LexicalIndex
 from deepagent.retrieval.text import query_parts, tool_text
 from deepagent.tools import ToolSpec
 
 if TYPE_CHECKING:
     from deepagent.retrieval.encoders import Matrix
-
-_TIE = 6
-"""Decimals at which scores count as equal: the last bits of a product depend on where a row lies in memory."""
 
 
 class Hit(Frozen):
@@ -124,16 +121,18 @@ class ToolIndex:
             return []
         dense = self._dense.scores(self._encoder.encode(queries))
         lexical = self._lexical.scores(queries)
+        rows = propose(dense, lexical, max(k, DEPTH))
+        dense, lexical = dense[:, rows], lexical[:, rows]
         scores = fuse(dense, lexical)
-        order = (-scores.round(_TIE)).argsort(kind="stable")[:k]
+        order = (-scores.round(TIE)).argsort(kind="stable")[:k]
         return [
             Hit(
-                spec=self._specs[row],
-                score=float(scores[row]),
-                dense=float(dense[0, row]),
-                lexical=float(lexical[0, row]),
+                spec=self._specs[rows[place]],
+                score=float(scores[place]),
+                dense=float(dense[0, place]),
+                lexical=float(lexical[0, place]),
             )
-            for row in order
+            for place in order
         ]
 
     @property
