@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -36,8 +37,8 @@ from deepagent.runs.store import RunStore
 from deepagent.sandbox import Pool
 from deepagent.session import Session
 from deepagent.tools import RUN, Tool, well_formed
-from deepagent.toolsets.base import Toolset, World
-from deepagent.toolsets.composition import Composition
+from deepagent.toolsets.base import Environment, Toolset, World
+from deepagent.toolsets.composition import Composition, Part
 from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
 
@@ -79,6 +80,24 @@ class Run(Frozen):
 
 
 @dataclass(frozen=True)
+class Circumstances:
+    """What is particular to one run.
+
+    Attributes:
+        tools: a toolset that only this run has, entered; beside the agent's own.
+        only: names of the agent's own tools that the run may use; None: all.
+        seed: of sampling, instead of the one in the settings.
+    """
+
+    tools: Toolset | None = None
+    only: Collection[str] | None = None
+    seed: int | None = None
+
+
+USUAL = Circumstances()
+
+
+@dataclass(frozen=True)
 class _Resources:
     """What an agent holds open while it works."""
 
@@ -86,7 +105,9 @@ class _Resources:
     catalogue: Catalogue
     store: RunStore
     pool: Pool | None
-    worlds: Sequence[World]
+    toolsets: Sequence[Tool | Toolset]
+    narrowed: Callable[[Circumstances], Catalogue]
+    """Makes the catalogue of a run with tools of its own."""
 
 
 class Agent:
@@ -152,27 +173,40 @@ class Agent:
             raise UsageError("the agent is not open: use it inside `async with`")
         return await self._held.models.get(role)
 
-    async def run(self, task: str, *, benchmark: str | None = None, attachments: Sequence[Path] = ()) -> Run:
+    async def run(
+        self,
+        task: str,
+        *,
+        benchmark: str | None = None,
+        attachments: Sequence[Path] = (),
+        circumstances: Circumstances = USUAL,
+    ) -> Run:
         """Work on a task to its end.
 
         Args:
             task: what to do, in words.
             benchmark: id of a benchmark task, kept with the run.
             attachments: files that the task is about; code finds read-only copies in its working directory.
+            circumstances: what this run has or lacks beside others of the agent.
 
         Raises:
             UsageError: the task is empty or too large, or a source cannot be opened.
             OperatorError: model, sandbox or store failed; the run is in the store up to that point.
         """
         async with self._resources() as held:
-            return await self._work(held, task, benchmark, attachments, lambda item: None)
+            return await self._work(held, task, benchmark, attachments, circumstances, lambda item: None)
 
     def run_sync(self, task: str) -> Run:
         """`run` for code that is not async."""
         return asyncio.run(self.run(task))
 
     async def stream(
-        self, task: str, *, benchmark: str | None = None, attachments: Sequence[Path] = ()
+        self,
+        task: str,
+        *,
+        benchmark: str | None = None,
+        attachments: Sequence[Path] = (),
+        circumstances: Circumstances = USUAL,
     ) -> AsyncIterator[Event | Delta]:
         """Work on a task, yielding every event as it is logged, and the model's text as it is written.
 
@@ -180,7 +214,8 @@ class Agent:
         """
         heard: asyncio.Queue[Event | Delta | None] = asyncio.Queue()
         async with self._resources() as held:
-            work = asyncio.create_task(self._work(held, task, benchmark, attachments, heard.put_nowait))
+            working = self._work(held, task, benchmark, attachments, circumstances, heard.put_nowait)
+            work = asyncio.create_task(working)
             work.add_done_callback(lambda _: heard.put_nowait(None))
             try:
                 while (item := await heard.get()) is not None:
@@ -196,6 +231,7 @@ class Agent:
         task: str,
         benchmark: str | None,
         attachments: Sequence[Path],
+        circumstances: Circumstances,
         hear: Callable[[Event | Delta], None],
     ) -> Run:
         if not task.strip():
@@ -205,12 +241,20 @@ class Agent:
         files = read_attachments(attachments)
         if files:
             task = f"{task}\n\nFiles in the working directory: {', '.join(files)}"
-        for world in held.worlds:
-            world.reset()
+        toolsets = [*held.toolsets, *([circumstances.tools] if circumstances.tools else [])]
+        for toolset in toolsets:
+            if isinstance(toolset, World):
+                toolset.reset()
+        environments = [toolset for toolset in toolsets if isinstance(toolset, Environment)]
         log = held.store.new_run()
         log.listeners.append(hear)
         RUN.set(log.id)
-        config, size = self.config, len(held.catalogue)
+        special = circumstances.tools is not None or circumstances.only is not None
+        catalogue = held.narrowed(circumstances) if special else held.catalogue
+        config, size = self.config, len(catalogue)
+        if circumstances.seed is not None:
+            sampling = config.sampling.model_copy(update={"seed": circumstances.seed})
+            config = config.model_copy(update={"sampling": sampling})
         abilities = Abilities(
             search=size > config.cards,
             call=size > 0,
@@ -225,7 +269,7 @@ class Agent:
             folder=MemoryFolder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
             dialect=self._dialect(model, abilities),
             abilities=abilities,
-            catalogue=held.catalogue,
+            catalogue=catalogue,
             config=config,
             log=log,
             on_text=lambda text: hear(Delta(text=text)),
@@ -233,6 +277,7 @@ class Agent:
             approve=self._approve,
             pool=held.pool,
             attachments=files,
+            over=lambda: any(environment.done for environment in environments),
         )
         ended = await session.run(benchmark)
         return Run(id=log.id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
@@ -260,23 +305,33 @@ class Agent:
             if store is None:
                 path = self._store if isinstance(self._store, Path) else default_store()
                 store = stack.enter_context(RunStore(path))
-            composition = Composition(reserved=[RECALL])
-            worlds: list[World] = []
-            for source in self._sources:
-                opened = await self._open_source(source, stack)
-                composition.add(opened)
-                if isinstance(opened, World):
-                    worlds.append(opened)
-            catalogue = Catalogue(
-                composition,
-                encoder=self._encoder,
-                cache=weights.cache_folder() / "indexes",
-                indexing=self._indexing,
-            )
+            toolsets = [await self._open_source(source, stack) for source in self._sources]
+            encoder = cache(self._encoder)  # one for all catalogues
+
+            def catalogue(special: Circumstances) -> Catalogue:
+                composition = Composition(reserved=[RECALL])
+                for toolset in toolsets if special.only is None else _part(toolsets, special.only):
+                    composition.add(toolset)
+                if special.tools is not None:
+                    composition.add(special.tools)
+                return Catalogue(
+                    composition,
+                    encoder=encoder,
+                    cache=weights.cache_folder() / "indexes",
+                    indexing=self._indexing,
+                )
+
             models = await stack.enter_async_context(Models(self._models))
             await models.get("main")  # what is wrong with it is known before a run begins
             pool = await stack.enter_async_context(Pool(self.config.sandbox)) if self.config.execute else None
-            yield _Resources(models=models, catalogue=catalogue, store=store, pool=pool, worlds=worlds)
+            yield _Resources(
+                models=models,
+                catalogue=catalogue(USUAL),
+                store=store,
+                pool=pool,
+                toolsets=toolsets,
+                narrowed=catalogue,
+            )
 
     async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Tool | Toolset:
         if isinstance(source, Tool):
@@ -294,6 +349,15 @@ class Agent:
         if self.config.encoder == "hash":
             return HashEncoder()
         return SentenceEncoder(weights.path(self.config.encoder))
+
+
+def _part(toolsets: Iterable[Tool | Toolset], names: Collection[str]) -> list[Tool | Toolset]:
+    """The tools of these names."""
+    return [
+        Part(toolset, names) if not isinstance(toolset, Tool) else toolset
+        for toolset in toolsets
+        if not isinstance(toolset, Tool) or toolset.name in names
+    ]
 
 
 def read_attachments(paths: Sequence[Path]) -> dict[str, bytes]:

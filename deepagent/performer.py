@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
@@ -57,6 +57,7 @@ class Performer:
         approve: who is asked before an unsafe tool call.
         pool: where interpreters come from; by default each is started when code is first run.
         attachments: files that code finds, content by name.
+        over: whether the tools' world is through with the task; what was observed last is the answer then.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Performer:
         approve: Approve | None = None,
         pool: Pool | None = None,
         attachments: Mapping[str, bytes] | None = None,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._catalogue = catalogue
         self._abilities = abilities
@@ -81,6 +83,7 @@ class Performer:
         self.found: tuple[str, ...] = ()
         """Names that the last search brought."""
         self._approve = approve
+        self._over = over
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code, attachments=attachments, pool=pool)
         self._search_tools = Tool(_SEARCH_TOOLS, self._search_from_code)  # only code needs it as a tool
         self._done: dict[str, tuple[int, Observation]] = {}
@@ -146,6 +149,8 @@ class Performer:
         called = self._catalogue.get(action.name) if isinstance(action, Call) else None
         if called is not None and called.simulated:
             observation = observation.model_copy(update={"simulated": True})
+        if observation.answer is None and self._over():
+            observation = observation.model_copy(update={"answer": observation.text})
         key = action.model_dump_json()
         earlier = self._done.get(key)
         if earlier and self._changes_nothing(action) and _comparable(earlier[1]) == _comparable(observation):

@@ -53,6 +53,7 @@ class Session:
         approve: who is asked before an unsafe tool call.
         pool: where interpreters come from.
         attachments: files that code finds, content by name.
+        over: whether the tools' world is through with the task.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Session:
         approve: Approve | None = None,
         pool: Pool | None = None,
         attachments: Mapping[str, bytes] | None = None,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._task = task
         self._model = model
@@ -89,6 +91,7 @@ class Session:
             approve=approve,
             pool=pool,
             attachments=attachments,
+            over=over,
         )
         self._windows = Windows(
             task,

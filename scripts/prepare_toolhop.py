@@ -24,6 +24,7 @@ def main(source: Path) -> None:
     """Write both files."""
     tasks = [json.loads(line) for line in gzip.decompress(source.read_bytes()).splitlines()]
     functions: dict[str, dict[str, Any]] = {}
+    used: dict[str, list[str]] = defaultdict(list)
     for task in tasks:
         for spec in task["tools"].values():
             entry = {
@@ -32,18 +33,24 @@ def main(source: Path) -> None:
                 "parameters": spec["parameters"],
                 "source": _source(task, spec),
             }
-            functions[hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()] = entry
+            digest = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+            functions[digest] = entry
+            used[task["id"]].append(digest)
     by_name = defaultdict(list)
     for digest in sorted(functions):
-        by_name[functions[digest]["function"]].append(functions[digest])
-    tools = [
-        {"name": name if number == 0 else f"{name}_{number + 1}", **entry}
-        for name, entries in sorted(by_name.items())
-        for number, entry in enumerate(entries)
-    ]
+        by_name[functions[digest]["function"]].append(digest)
+    names = {
+        digest: name if number == 0 else f"{name}_{number + 1}"
+        for name, digests in sorted(by_name.items())
+        for number, digest in enumerate(digests)
+    }
+    tools = [{"name": name, **functions[digest]} for digest, name in names.items()]
     _write(TOOLS, tools)
     kept = ("id", "question", "answer", "answer_type", "hop_count", "sub_task")
-    _write(TASKS, [{key: task[key] for key in kept} for task in tasks])
+    rows = [{key: task[key] for key in kept} for task in tasks]
+    for row in rows:
+        row["tools"] = sorted(names[digest] for digest in used[row["id"]])
+    _write(TASKS, rows)
     sys.stdout.write(f"{len(tools)} tools of {len(by_name)} names, {len(tasks)} tasks\n")
 
 

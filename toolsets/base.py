@@ -36,3 +36,13 @@ class World(Protocol):
     def reset(self) -> None:
         """A run begins. What its tools act on is new, and its own: it is kept in a context variable."""
         ...
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A toolset that can be through with the task: the run ends then, whatever the model would do next."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the task is over. Asked after every action."""
+        ...

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
 from deepagent.tools import Tool
 from deepagent.toolsets.base import Toolset
@@ -71,6 +73,42 @@ class Composition:
                 name, number = f"{toolset.name or 'tools'}_{number}", number + 1
             made.append(name)
         return made
+
+
+class Part:
+    """Some tools of a toolset that somebody else holds open.
+
+    Args:
+        toolset: where they come from.
+        names: which ones.
+    """
+
+    def __init__(self, toolset: Toolset, names: Collection[str]) -> None:
+        self._toolset = toolset
+        self._names = frozenset(names)
+        self._seen: Sequence[Tool] | None = None
+        self._tools: tuple[Tool, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The whole's."""
+        return self._toolset.name
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """As they are now: the same object as long as the whole has not changed."""
+        now = self._toolset.tools
+        if now is not self._seen:
+            self._seen, self._tools = now, tuple(tool for tool in now if tool.name in self._names)
+        return self._tools
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
 
 
 def _renamed(tool: Tool, name: str, taken: set[str]) -> Tool:

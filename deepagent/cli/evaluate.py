@@ -24,8 +24,8 @@ from deepagent.cli.run import (
 from deepagent.cli.story import Story, tokens
 from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr, stdout
 from deepagent.errors import UsageError
-from deepagent.evaluation.base import Benchmark, BenchmarkTask
-from deepagent.evaluation.benchmarks import get_benchmark
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
+from deepagent.evaluation.registry import get_benchmark
 from deepagent.evaluation.runner import TaskResult, run_tasks
 from deepagent.models.base import Usage
 
@@ -52,7 +52,7 @@ def evaluate(
     settings = settings_from(config, model, unsafe_execute)
     agent = Agent(
         settings.model,
-        [*benchmark.tools, *settings.tools],
+        [*benchmark.sources, *settings.tools],
         config=settings.agent,
         auxiliary=settings.auxiliary,
         judge=settings.judge,
@@ -60,14 +60,14 @@ def evaluate(
         store=store,
         indexing=say_indexing,
     )
-    with interruptible(kept_in(store)), _teller(json) as tell:
+    with interruptible(kept_in(store)), _teller(benchmark, json) as tell:
         results = asyncio.run(_run(benchmark, tasks, agent, Story(stderr if json else stdout), tell, show=show))
     if not json:
-        _summary(results)
+        _summary(benchmark, results)
     raise typer.Exit(0 if all(result.status != "failed" for result in results) else 1)
 
 
-def _chosen(benchmark: Benchmark, ids: Sequence[str], limit: int | None) -> Sequence[BenchmarkTask]:
+def _chosen(benchmark: AnyBenchmark, ids: Sequence[str], limit: int | None) -> Sequence[BenchmarkTask]:
     tasks = list(benchmark.tasks())
     unknown = sorted(set(ids) - {task.id for task in tasks})
     if unknown:
@@ -78,17 +78,17 @@ def _chosen(benchmark: Benchmark, ids: Sequence[str], limit: int | None) -> Sequ
 
 
 @contextmanager
-def _teller(json: bool) -> Iterator[Callable[[TaskResult], None]]:
+def _teller(benchmark: AnyBenchmark, json: bool) -> Iterator[Callable[[TaskResult], None]]:
     """What tells a result on stdout."""
     if not json:
-        yield lambda result: stdout.print(_line(result), soft_wrap=True)
+        yield lambda result: stdout.print(_line(benchmark, result), soft_wrap=True)
         return
     with json_lines() as write:
         yield lambda result: write(result.model_dump_json())
 
 
 async def _run(
-    benchmark: Benchmark,
+    benchmark: AnyBenchmark,
     tasks: Sequence[BenchmarkTask],
     agent: Agent,
     story: Story,
@@ -110,35 +110,39 @@ async def _run(
     return results
 
 
-def _line(result: TaskResult) -> Text:
-    right = bool(result.score.corrected)
+def _line(benchmark: AnyBenchmark, result: TaskResult) -> Text:
+    headline = benchmark.metrics[0]
+    others = "".join(
+        f"{name} {value.corrected:.0%}, "
+        for name, value in result.score.values.items()
+        if name != headline.name and value.corrected is not None
+    )
+    right = bool(result.score.values[headline.name].corrected)
     answer = " ".join((result.answer or "-").split())[:60]
-    path = "" if result.score.path is None else f"path {result.score.path:.0%}, "
     return Text("  ").join(
         (
             plain(result.task, "bold"),
             plain("right" if right else "wrong", "green" if right else "red"),
             plain(f"answer {answer}"),
             plain(f"gold {result.gold}"),
-            plain(f"{result.status}, {path}{result.steps} steps, {result.seconds:.0f} s", "dim"),
+            plain(
+                f"{result.status}, {others + ', ' if others else ''}{result.steps} steps, {result.seconds:.0f} s", "dim"
+            ),
         )
     )
 
 
-def _summary(results: Sequence[TaskResult]) -> None:
+def _summary(benchmark: AnyBenchmark, results: Sequence[TaskResult]) -> None:
     if len(results) < 2:
         return
-    count = len(results)
-    usage = sum((result.usage for result in results), Usage())
-    paths = [result.score.path for result in results if result.score.path is not None]
-    path = f"path {sum(paths) / len(paths):.0%}, " if paths else ""
+    values = [result.score.values[benchmark.metrics[0].name] for result in results]
     stdout.print(
-        f"{count} tasks: {sum(r.score.corrected for r in results):.0f} right "
-        f"({sum(r.score.published for r in results):.0f} as published), "
-        f"{path}"
+        f"{len(results)} tasks: {sum(value.corrected or 0 for value in values):.0f} right "
+        f"({sum(value.published or 0 for value in values):.0f} as published), "
         f"{sum(r.status == 'answered' for r in results)} answered by themselves, "
         f"{sum(r.status == 'forced' for r in results)} at a limit, "
         f"{sum(r.status in ('limit', 'failed') for r in results)} without an answer",
         soft_wrap=True,
     )
+    usage = sum((result.usage for result in results), Usage())
     stdout.print(f"{tokens(usage)}, {sum(r.seconds for r in results):.0f} s")

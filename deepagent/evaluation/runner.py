@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 from deepagent.actions import Frozen
-from deepagent.agent import Agent, Delta
+from deepagent.agent import Agent, Circumstances, Delta
 from deepagent.errors import OperatorError, TaskError
-from deepagent.evaluation.base import Benchmark, BenchmarkTask, Score
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Score
+from deepagent.evaluation.judges import ModelJudge
 from deepagent.models.base import Usage
-from deepagent.runs.events import Ended, Event, Started
-from deepagent.runs.steps import steps
+from deepagent.runs.events import Ended, Event, Started, Status
 
 
 class TaskResult(Frozen):
@@ -26,7 +28,7 @@ class TaskResult(Frozen):
     run: str
     answer: str | None
     gold: str
-    status: str
+    status: Status
     reason: str
     score: Score
     steps: int
@@ -36,7 +38,7 @@ class TaskResult(Frozen):
 
 
 async def run_tasks(
-    benchmark: Benchmark,
+    benchmark: AnyBenchmark,
     tasks: Sequence[BenchmarkTask],
     agent: Agent,
     *,
@@ -51,35 +53,52 @@ async def run_tasks(
         hear: receives all events and text of every task.
     """
     for task in tasks:
-        events: list[Event] = []
-        began = time.monotonic()
-        reason = ""
+        yield await _episode(benchmark, task, agent, partial(hear, task))
+
+
+async def _episode(
+    benchmark: AnyBenchmark, task: BenchmarkTask, agent: Agent, hear: Callable[[Event | Delta], None]
+) -> TaskResult:
+    events: list[Event] = []
+    began = time.monotonic()
+    reason = ""
+    async with AsyncExitStack() as stack:
+        world = benchmark.world(task)
         try:
-            async for item in agent.stream(task.prompt, benchmark=f"{benchmark.name}/{task.id}"):
-                hear(task, item)
+            if world is not None:
+                await stack.enter_async_context(world)
+            circumstances = Circumstances(tools=world, only=benchmark.offered(task))
+            async for item in agent.stream(
+                task.prompt,
+                benchmark=f"{benchmark.name}/{task.id}",
+                attachments=task.attachments,
+                circumstances=circumstances,
+            ):
+                hear(item)
                 if not isinstance(item, Delta):
                     events.append(item)
         except (OperatorError, TaskError) as error:
             reason = str(error)
-        yield _result(benchmark, task, events, reason, time.monotonic() - began)
-
-
-def _result(
-    benchmark: Benchmark, task: BenchmarkTask, events: Sequence[Event], reason: str, seconds: float
-) -> TaskResult:
-    ended = next((event for event in events if isinstance(event, Ended)), None)
-    run = next((event.run for event in events if isinstance(event, Started)), "")
-    answer = ended.answer if ended else None
+        ended = next((event for event in events if isinstance(event, Ended)), None)
+        episode = Episode(
+            task=task,
+            mode=benchmark.mode,
+            answer=ended.answer if ended else None,
+            status=ended.status if ended else "failed",
+            events=events,
+            world=world,
+        )
+        score = await benchmark.score(episode, ModelJudge(lambda: agent.model("judge")))
     return TaskResult(
         task=task.id,
-        run=run,
-        answer=answer,
+        run=next((event.run for event in events if isinstance(event, Started)), ""),
+        answer=episode.answer,
         gold=task.gold,
-        status=ended.status if ended else "failed",
+        status=episode.status,
         reason=ended.reason if ended else reason,
-        score=benchmark.score(task, answer, steps(events)),
+        score=score,
         steps=ended.steps if ended else 0,
         folds=ended.folds if ended else 0,
         usage=ended.usage if ended else Usage(),
-        seconds=seconds,
+        seconds=time.monotonic() - began,
     )

@@ -20,7 +20,7 @@ def test_tasks_are_scored_and_summed_up(deepagent, model):
 def test_json_is_one_result_per_line(deepagent, model):
     done = deepagent("eval", "toolhop", "--task", "toolhop-001", "-m", model(answer('"15.0"')), "--json", "--show")
     (result,) = map(json.loads, done.stdout.splitlines())
-    assert result["score"] == {"published": 0.0, "corrected": 1.0, "path": 0.0}
+    assert result["score"]["values"]["correct"] == {"published": 0.0, "corrected": 1.0, "weight": 1.0}
     assert "answer      " in done.stderr, "--show tells the run beside it"
 
 

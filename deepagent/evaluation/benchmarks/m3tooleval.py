@@ -18,33 +18,33 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from deepagent.evaluation.base import BenchmarkTask, Score
-from deepagent.runs.steps import Step
+from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 
 _LONGEST = 1000
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _PAIR = re.compile(r"([A-Za-z])\W{1,4}(\d+)")
 
 
-class M3ToolEvalBenchmark:
+class M3ToolEval(Benchmark[BenchmarkConfig]):
     """The benchmark."""
 
     name = "m3tooleval"
-    tools = ("m3tooleval",)
+    modes = ("open-set", "labelled")
+    metrics = (Metric(name="first_answer", meaning="the first answer is right", binary=True, published=True),)
+    sources = ("m3tooleval",)
 
     def tasks(self) -> Sequence[BenchmarkTask]:
         """The 82 tasks, in the original's order."""
         return _tasks()
 
-    def score(self, task: BenchmarkTask, answer: str | None, steps: Sequence[Step]) -> Score:
+    async def score(self, episode: Episode, judge: Judge) -> Score:
         """Compare the answer, in both ways."""
-        given = answer or ""
+        task, given = episode.task, episode.answer or ""
         fixed = task.data["fixed"]
         same = _SAME[fixed["compare"]]
-        return Score(
-            published=float(_published(given, task.data["gold"])),
-            corrected=float(any(same(given, accepted, fixed.get("abs_tol", 0.0)) for accepted in fixed["accept"])),
-        )
+        right = any(same(given, accepted, fixed.get("abs_tol", 0.0)) for accepted in fixed["accept"])
+        published = float(_published(given, task.data["gold"]))
+        return Score(values={"first_answer": Value(published=published, corrected=float(right))})
 
 
 @cache
@@ -56,7 +56,8 @@ def _tasks() -> tuple[BenchmarkTask, ...]:
             id=row["id"],
             prompt=f"{row['instruction'].strip()}\nAnswer with the bare value.",
             gold=str(_gold(row)),
-            data={"family": row["family"], "gold": _gold(row), "fixed": row["fixed"]},
+            tags={"family": row["family"]},
+            data={"gold": _gold(row), "fixed": row["fixed"]},
         )
         for row in rows
     )

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
-from deepagent.evaluation.base import BenchmarkTask, Score
-from deepagent.runs.steps import Step
+from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 
 _PROMPT = """{question}
 
@@ -22,28 +21,44 @@ Every fact must be looked up with a tool: find a tool, and call it with the exac
 earlier result; compute the rest with Python. If a tool knows nothing, try another one. Answer with the bare value."""
 
 
-class ToolHopBenchmark:
+class ToolHop(Benchmark[BenchmarkConfig]):
     """The benchmark."""
 
     name = "toolhop"
-    tools = ("toolhop",)
+    modes = ("open-set", "labelled")
+    metrics = (
+        Metric(name="correct", meaning="the final answer is right", binary=True, published=True),
+        Metric(name="path", meaning="share of the intermediate answers that a tool's result showed", published=True),
+    )
+    sources = ("toolhop",)
 
     def tasks(self) -> Sequence[BenchmarkTask]:
         """The 50 tasks of the sample, in its order."""
         return _tasks()
 
-    def score(self, task: BenchmarkTask, answer: str | None, steps: Sequence[Step]) -> Score:
+    def offered(self, task: BenchmarkTask) -> Sequence[str] | None:
+        """The task's own functions, when they are given."""
+        return task.data["tools"] if self.mode == "labelled" else None
+
+    async def score(self, episode: Episode, judge: Judge) -> Score:
         """Compare the final answer; find intermediate answers in tool results."""
-        given = answer or ""
-        wanted = [str(sub) for sub in task.data["sub_task"].values()]
+        task, given = episode.task, episode.answer or ""
+        wanted = [str(sub).lower() for sub in task.data["sub_task"].values()]
         # Tool cards do not count: some quote an answer as an example.
-        results = [step.observation.text for step in steps if step.observation and not step.observation.found]
-        results += [use.returned.result for step in steps for use in step.uses if use.returned]
+        results = [step.observation.text for step in episode.steps if step.observation and not step.observation.found]
+        results += [use.returned.result for step in episode.steps for use in step.uses if use.returned]
         seen = "\n".join(results).lower()
         return Score(
-            published=float(given.strip().lower() == task.gold.strip().lower()),
-            corrected=float(_same(given, task.gold)),
-            path=sum(_shows(seen, sub.lower()) for sub in wanted) / len(wanted),
+            values={
+                "correct": Value(
+                    published=float(given.strip().lower() == task.gold.strip().lower()),
+                    corrected=float(_same(given, task.gold)),
+                ),
+                "path": Value(
+                    published=sum(sub in seen for sub in wanted) / len(wanted),
+                    corrected=sum(_shows(seen, sub) for sub in wanted) / len(wanted),
+                ),
+            }
         )
 
 
@@ -56,7 +71,8 @@ def _tasks() -> tuple[BenchmarkTask, ...]:
             id=row["id"],
             prompt=_PROMPT.format(question=row["question"]),
             gold=row["answer"],
-            data={"sub_task": row["sub_task"]},
+            tags={"hops": str(row["hop_count"])},
+            data={"sub_task": row["sub_task"], "tools": row["tools"]},
         )
         for row in rows
     )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from deepagent.evaluation.benchmarks import get_benchmark
+from deepagent.evaluation.base import Episode
+from deepagent.evaluation.registry import get_benchmark
 from deepagent.invocation import invoke
 from deepagent.sandbox import Kernel, Pool, SandboxConfig
 from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
@@ -12,16 +13,21 @@ BENCHMARK = get_benchmark("m3tooleval")
 TASKS = {task.id: task for task in BENCHMARK.tasks()}
 
 
-def judged(name, answer):
+async def first_answer(task, answer):
+    episode = Episode(task=task, mode="open-set", answer=answer, status="answered")
+    return (await BENCHMARK.score(episode, None)).values["first_answer"]
+
+
+async def judged(name, answer):
     """Published, corrected."""
     (task,) = (task for task in TASKS.values() if task.id.endswith(f"/{name}"))
-    score = BENCHMARK.score(task, answer, ())
+    score = await first_answer(task, answer)
     return score.published, score.corrected
 
 
 def test_there_are_82_tasks_of_five_families():
     assert len(TASKS) == 82
-    assert sorted({task.data["family"] for task in TASKS.values()}) == [
+    assert sorted({task.tags["family"] for task in TASKS.values()}) == [
         "cryptobotanists_plant_dna_sequencer",
         "message_decoder",
         "trade_calculator",
@@ -48,7 +54,7 @@ async def test_the_gold_solutions_run_in_the_kernel_and_are_all_right(walls):
                 run = await kernel.execute(GOLD[id])
                 assert run.error is None, (id, run.error)
                 answers[id] = run.answer
-    scores = {id: BENCHMARK.score(TASKS[id], answer, ()) for id, answer in answers.items()}
+    scores = {id: await first_answer(TASKS[id], answer) for id, answer in answers.items()}
     assert sum(score.corrected for score in scores.values()) == 82
     # Right answers that the published judge rejects: rounded as asked, the literal reading, a name instead of a number.
     assert [id.split("/")[1] for id, score in scores.items() if not score.published] == [
@@ -107,5 +113,5 @@ async def test_the_gold_solutions_run_in_the_kernel_and_are_all_right(walls):
         ("taxed_commodity_export", None, 0, 0),
     ],
 )
-def test_the_two_judges(task, answer, published, corrected):
-    assert judged(task, answer) == (published, corrected)
+async def test_the_two_judges(task, answer, published, corrected):
+    assert await judged(task, answer) == (published, corrected)

@@ -3,16 +3,26 @@
 import pytest
 
 from deepagent.actions import Call, Execute, Found, Observation, Search
-from deepagent.evaluation.benchmarks import get_benchmark
+from deepagent.evaluation.base import Episode
+from deepagent.evaluation.registry import get_benchmark
 from deepagent.runs.events import ToolCalled, ToolReturned
 from deepagent.runs.steps import Step, ToolUse
+from deepagent.toolsets.toolhop.toolset import catalogue
 
 BENCHMARK = get_benchmark("toolhop")
 TASK = next(task for task in BENCHMARK.tasks() if task.gold == "15")
 
 
-def score(answer, *steps):
-    return BENCHMARK.score(TASK, answer, steps)
+class Told(Episode):
+    """An episode of which only the steps are known."""
+
+    steps = ()
+
+
+async def score(answer, *steps, task=TASK):
+    episode = Told(task=task, mode="open-set", answer=answer, status="answered")
+    object.__setattr__(episode, "steps", steps)
+    return (await BENCHMARK.score(episode, None)).values
 
 
 def test_there_are_50_tasks_with_ids_of_their_own():
@@ -43,29 +53,46 @@ def test_a_prompt_says_nothing_of_the_steps_to_the_answer():
         (None, 0, 0),
     ],
 )
-def test_the_final_answer_is_compared_as_published_and_corrected(answer, published, corrected):
-    given = score(answer)
+async def test_the_final_answer_is_compared_as_published_and_corrected(answer, published, corrected):
+    given = (await score(answer))["correct"]
     assert (given.published, given.corrected) == (published, corrected)
 
 
-def test_case_does_not_matter():
+async def test_case_does_not_matter():
     task = TASK.model_copy(update={"gold": "Reading"})
-    assert BENCHMARK.score(task, "READING", ()).published == 1
+    assert (await score("READING", task=task))["correct"].published == 1
 
 
 def step(action, text, found=(), uses=()):
     return Step(1, "", action, Observation(text=text, found=found), list(uses))
 
 
-def test_the_path_is_the_share_of_intermediate_answers_that_results_showed():
-    call = Call(name="f", arguments={})
-    assert score("15").path == 0
-    assert score("15", step(call, "He died on 11 JULY 1302.")).path == pytest.approx(1 / 3)
+CALL = Call(name="f", arguments={})
+
+
+async def path(*steps):
+    value = (await score("15", *steps))["path"]
+    return value.published, value.corrected
+
+
+async def test_the_path_is_the_share_of_intermediate_answers_that_results_showed():
+    third = pytest.approx(1 / 3)
+    assert await path() == (0, 0)
+    assert await path(step(CALL, "He died on 11 JULY 1302.")) == (third, third)
     use = ToolUse(ToolCalled(step=1, call=1, name="f", arguments={}), ToolReturned(step=1, call=1, result="15"))
-    assert score("15", step(call, "11 July 1302"), step(Execute(code=""), "", uses=[use])).path == pytest.approx(2 / 3)
+    assert (await path(step(CALL, "11 July 1302"), step(Execute(code=""), "", uses=[use])))[1] == pytest.approx(2 / 3)
 
 
-def test_neither_parts_of_words_nor_tool_cards_count_for_the_path():
+async def test_a_part_of_a_word_counts_only_as_published_and_a_tool_card_never():
     card = (Found(name="f", score=1, dense=1, lexical=1),)
-    assert score("15", step(Call(name="f", arguments={}), "1526, 2015 and x15")).path == 0
-    assert score("15", step(Search(query="x"), "day_sum(date: str), such as 11 July 1302", found=card)).path == 0
+    assert await path(step(CALL, "1526, 2015 and x15")) == (pytest.approx(1 / 3), 0)
+    assert await path(step(Search(query="x"), "day_sum(date: str), such as 11 July 1302", found=card)) == (0, 0)
+
+
+def test_labelled_tasks_offer_their_own_functions_and_open_ones_all():
+    names = {row["name"] for row in catalogue()}
+    labelled = get_benchmark("toolhop", mode="labelled")
+    for task in labelled.tasks():
+        assert set(labelled.offered(task)) <= names
+        assert len(labelled.offered(task)) == len(task.data["sub_task"])
+        assert BENCHMARK.offered(task) is None
