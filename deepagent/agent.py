@@ -20,9 +20,10 @@ from typing import Any, Literal, Self
 
 import platformdirs
 
+from deepagent import plugins
 from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
-from deepagent.config import AgentConfig
+from deepagent.config import ENCODERS, AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect
 from deepagent.errors import ConfigError, TaskError, UsageError
 from deepagent.invocation import Approve
@@ -37,7 +38,7 @@ from deepagent.runs.store import RunStore
 from deepagent.sandbox import Pool
 from deepagent.session import Session
 from deepagent.tools import RUN, Tool, well_formed
-from deepagent.toolsets.base import Environment, Toolset, World
+from deepagent.toolsets.base import Environment, Host, Toolset, World
 from deepagent.toolsets.composition import Composition, Part
 from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
@@ -305,7 +306,9 @@ class Agent:
             if store is None:
                 path = self._store if isinstance(self._store, Path) else default_store()
                 store = stack.enter_context(RunStore(path))
-            toolsets = [await self._open_source(source, stack) for source in self._sources]
+            models = await stack.enter_async_context(Models(self._models))
+            host = Host(self.config.sandbox, models.get)
+            toolsets = [await self._open_source(source, host, stack) for source in self._sources]
             encoder = cache(self._encoder)  # one for all catalogues
 
             def catalogue(special: Circumstances) -> Catalogue:
@@ -321,7 +324,6 @@ class Agent:
                     indexing=self._indexing,
                 )
 
-            models = await stack.enter_async_context(Models(self._models))
             await models.get("main")  # what is wrong with it is known before a run begins
             pool = await stack.enter_async_context(Pool(self.config.sandbox)) if self.config.execute else None
             yield _Resources(
@@ -333,11 +335,11 @@ class Agent:
                 narrowed=catalogue,
             )
 
-    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Tool | Toolset:
+    async def _open_source(self, source: ToolSource, host: Host, stack: AsyncExitStack) -> Tool | Toolset:
         if isinstance(source, Tool):
             return source
         if isinstance(source, (str, Mapping)):
-            source = open_toolset(source, self.config.sandbox)
+            source = open_toolset(source, host)
         elif not hasattr(source, "__aenter__"):
             if not callable(source):
                 raise UsageError(f"{source!r} is no tool: give a Tool, a typed function, a toolset or a source's name")
@@ -348,6 +350,10 @@ class Agent:
     def _encoder(self) -> Encoder:
         if self.config.encoder == "hash":
             return HashEncoder()
+        plugin = None if self.config.encoder in ENCODERS else plugins.find("encoders", self.config.encoder)
+        if plugin is not None:
+            made: Encoder = plugin.make()
+            return made
         return SentenceEncoder(weights.path(self.config.encoder))
 
 

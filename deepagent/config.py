@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from deepagent import plugins
 from deepagent.budget import Limits
 from deepagent.memory.folder import FoldConfig
 from deepagent.models.base import Sampling
+from deepagent.models.roles import Role
 from deepagent.sandbox import SandboxConfig
+
+ENCODERS = ("all-minilm-l6-v2", "hash")
 
 
 class AgentConfig(BaseModel):
@@ -36,8 +40,15 @@ class AgentConfig(BaseModel):
     """Longest result in the stream; the rest is kept and can be recalled."""
     tool_seconds: float = Field(60, gt=0)
     """Time limit of one tool call."""
-    encoder: Literal["all-minilm-l6-v2", "hash"] = "all-minilm-l6-v2"
-    """What embeds tools for search; `hash` needs no weights and understands no synonyms."""
+    encoder: str = ENCODERS[0]
+    """What embeds tools for search; `hash` needs no weights and understands no synonyms. Plugins bring others."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _known_encoder(cls, name: str) -> str:
+        if name not in ENCODERS and plugins.find("encoders", name) is None:
+            raise ValueError(f"no encoder is called {name!r}; known are {plugins.known('encoders', ENCODERS)}")
+        return name
 
 
 class RunConfig(BaseModel):
@@ -55,3 +66,8 @@ class RunConfig(BaseModel):
     tools: tuple[str | dict[str, Any], ...] = ()
     """Sources of tools: `kind:where`, or settings with a `kind`."""
     agent: AgentConfig = AgentConfig()
+
+    @property
+    def roles(self) -> dict[Role, str | None]:
+        """The models by what they are for."""
+        return {"main": self.model, "auxiliary": self.auxiliary, "judge": self.judge, "vision": self.vision}

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from deepagent.errors import UsageError
+from deepagent.models.base import Model
+from deepagent.models.roles import Role
+from deepagent.sandbox import SandboxConfig
 from deepagent.tools import Tool
+
+
+async def _no_model(role: Role) -> Model:
+    raise UsageError(f"nobody lends a model for the role {role!r}: open the toolset by an agent")
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a toolset may use of who opens it.
+
+    Args:
+        sandbox: limits of foreign code and of programs that read foreign files.
+        model: the open model of a role, asked for when it is needed; raises `UsageError` where none is named.
+    """
+
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    model: Callable[[Role], Awaitable[Model]] = _no_model
 
 
 class Toolset(Protocol):
@@ -27,6 +49,27 @@ class Toolset(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+
+class ToolList:
+    """A toolset whose tools are known from the beginning and need nothing opened.
+
+    Args:
+        name: of the toolset.
+        tools: its tools.
+    """
+
+    def __init__(self, name: str, tools: Iterable[Tool]) -> None:
+        self.name = name
+        self.tools: tuple[Tool, ...] = tuple(tools)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
 
 
 @runtime_checkable

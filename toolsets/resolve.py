@@ -9,47 +9,47 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, Self, TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from deepagent import plugins
 from deepagent.errors import UsageError
-from deepagent.sandbox import SandboxConfig
 from deepagent.settings import validate
 from deepagent.tools import Tool
-from deepagent.toolsets.base import Toolset
+from deepagent.toolsets.base import Host, ToolList, Toolset
 from deepagent.toolsets.functions import tool
 
 Where = str | Mapping[str, Any]
 """What a source says beyond its kind: text after the colon, or settings."""
 
-Opener = Callable[[Where, SandboxConfig], Toolset]
+Opener = Callable[[Where, Host], Toolset]
 """Makes a toolset of one kind, not yet entered; raises `UsageError` for what it cannot use."""
 
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def open_toolset(source: Where, sandbox: SandboxConfig) -> Toolset:
+def open_toolset(source: Where, host: Host) -> Toolset:
     """The toolset that a source names, not yet entered.
 
     Args:
-        source: `kind:where`, a benchmark toolset's name, or settings with a `kind`.
-        sandbox: for toolsets that run foreign code.
+        source: `kind:where`, a benchmark toolset's name, or settings with a `kind`; the kind may be a plugin's.
+        host: what the toolset may use.
 
     Raises:
-        UsageError: the kind is unknown, or there is nothing at the place.
+        UsageError: the kind is unknown, there is nothing at the place, or the plugin is broken.
     """
-    if isinstance(source, str):
-        kind, _, where = source.partition(":")
-        opener, given = _KINDS.get(kind), where
-        if opener is not None and (where or kind in _NO_PLACE):
-            return opener(given, sandbox)
-    else:
-        opener = _KINDS.get(str(source.get("kind")))
-        if opener is not None:
-            return opener(source, sandbox)
-    raise UsageError(f"unknown tool source {_shown(source)}; known are {', '.join(_SPELLINGS)}")
+    kind, _, where = source.partition(":") if isinstance(source, str) else (str(source.get("kind")), "", "")
+    given = where if isinstance(source, str) else source
+    opener = KINDS.get(kind)
+    if opener is not None and (given or kind in _NO_PLACE):
+        return opener(given, host)
+    plugin = None if opener is not None else plugins.find("toolsets", kind)
+    if plugin is not None:
+        made: Toolset = plugin.make(given, host)
+        return made
+    raise UsageError(f"unknown tool source {_shown(source)}; known are {plugins.known('toolsets', _SPELLINGS)}")
 
 
 def settings_of(given: Where, kind: type[Config], read: Callable[[str], dict[str, Any]]) -> Config:
@@ -62,23 +62,23 @@ def settings_of(given: Where, kind: type[Config], read: Callable[[str], dict[str
     return validate(data, kind, where="tools")
 
 
-def _toolhop(given: Where, sandbox: SandboxConfig) -> Toolset:
+def _toolhop(given: Where, host: Host) -> Toolset:
     from deepagent.toolsets.toolhop.toolset import ToolHop
 
-    return ToolHop(sandbox)
+    return ToolHop(host.sandbox)
 
 
-def _m3tooleval(given: Where, sandbox: SandboxConfig) -> Toolset:
+def _m3tooleval(given: Where, host: Host) -> Toolset:
     from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
 
     return M3ToolEval()
 
 
-def _python(given: Where, sandbox: SandboxConfig) -> Toolset:
+def _python(given: Where, host: Host) -> Toolset:
     return ModuleTools(given if isinstance(given, str) else str(given.get("where", "")))
 
 
-def _openapi(given: Where, sandbox: SandboxConfig) -> Toolset:
+def _openapi(given: Where, host: Host) -> Toolset:
     from deepagent.toolsets.openapi.toolset import OpenApi, OpenApiConfig
 
     def read(where: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _openapi(given: Where, sandbox: SandboxConfig) -> Toolset:
     return OpenApi(settings_of(given, OpenApiConfig, read))
 
 
-def _mcp(given: Where, sandbox: SandboxConfig) -> Toolset:
+def _mcp(given: Where, host: Host) -> Toolset:
     from deepagent.toolsets.mcp import McpConfig, McpServer
 
     def read(where: str) -> dict[str, Any]:
@@ -97,15 +97,15 @@ def _mcp(given: Where, sandbox: SandboxConfig) -> Toolset:
     return McpServer(settings_of(given, McpConfig, read))
 
 
-def _simulated(given: Where, sandbox: SandboxConfig) -> Toolset:
+def _simulated(given: Where, host: Host) -> Toolset:
     from deepagent.models.resolve import open_model
     from deepagent.toolsets.simulated import Simulated, SimulatedConfig
 
     config = settings_of(given, SimulatedConfig, lambda where: {"source": where})
-    return Simulated(open_toolset(config.source, sandbox), open_model(config.model), config)
+    return Simulated(open_toolset(config.source, host), open_model(config.model), config)
 
 
-_KINDS: dict[str, Opener] = {
+KINDS: dict[str, Opener] = {
     "m3tooleval": _m3tooleval,
     "toolhop": _toolhop,
     "python": _python,
@@ -130,7 +130,7 @@ def _shown(source: Where) -> str:
     return repr(source if isinstance(source, str) else source.get("kind"))
 
 
-class ModuleTools:
+class ModuleTools(ToolList):
     """The tools of a Python file or module: everything made by `@tool`, or else every public typed function.
 
     Args:
@@ -139,23 +139,15 @@ class ModuleTools:
 
     def __init__(self, where: str) -> None:
         module = _load(where)
-        self.name = Path(where).stem if where.endswith(".py") else where
         made = [value for value in vars(module).values() if isinstance(value, Tool)]
-        self.tools = made or [
+        tools = made or [
             tool(value)
             for name, value in vars(module).items()
             if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
         ]
-        if not self.tools:
+        if not tools:
             raise UsageError(f"{where} defines no tools; decorate functions with @tool")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        return None
+        super().__init__(Path(where).stem if where.endswith(".py") else where, tools)
 
 
 def _load(where: str) -> ModuleType:

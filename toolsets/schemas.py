@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from deepagent.errors import InvalidArgumentsError, ToolDefinitionError
 from deepagent.settings import validate
 from deepagent.tools import Arguments, Effect, Tool, ToolSpec
+from deepagent.toolsets.base import ToolList
 from deepagent.toolsets.functions import in_daemon_thread
 
 Caller = Callable[[str, Arguments], Any | Awaitable[Any]]
 """Called with a tool's name and arguments that fit its schema; sync or async."""
 
 
-class SchemaTools:
+class SchemaTools(ToolList):
     """A toolset of descriptions with one caller for all of them.
 
     Args:
@@ -32,19 +32,10 @@ class SchemaTools:
     """
 
     def __init__(self, name: str, specs: Iterable[ToolSpec | Mapping[str, Any]], call: Caller) -> None:
-        self.name = name
         read = [_spec(one, name) for one in specs]
         if len({spec.name for spec in read}) < len(read):
             raise ToolDefinitionError(f"{name}: two tools have one name; rename one of them")
-        self.tools = tuple(Tool(spec=spec, invoke=_calling(spec.name, call)) for spec in read)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        return None
+        super().__init__(name, (Tool(spec=spec, invoke=_calling(spec.name, call)) for spec in read))
 
 
 def model_tool(

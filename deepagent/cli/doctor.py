@@ -7,22 +7,33 @@ import importlib.util
 import json
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
+from deepagent import plugins
 from deepagent.actions import Frozen
 from deepagent.agent import default_store
 from deepagent.cli.terminal import plain, stdout
-from deepagent.errors import DeepAgentError
+from deepagent.config import ENCODERS
+from deepagent.errors import DeepAgentError, UsageError
+from deepagent.evaluation.registry import BUILT_IN
 from deepagent.models import HttpModel, open_model, weights
 from deepagent.models.capabilities import examine
+from deepagent.models.resolve import SCHEMES, configs
 from deepagent.runs.store import RunStore
 from deepagent.sandbox.proof import TOGETHER, prove
+from deepagent.toolsets import resolve
 
 _EXTRAS = {"embedded": "xllamacpp", "vllm": "vllm", "ray": "ray", "train": "trl", "mcp": "mcp", "otel": "opentelemetry"}
+_OURS: dict[plugins.Kind, Collection[str]] = {
+    "toolsets": list(resolve.KINDS),
+    "benchmarks": list(BUILT_IN),
+    "models": [*SCHEMES, *configs()],
+    "encoders": ENCODERS,
+}
 _MEANS = {
     "stream": "takes and reports token ids: a run is one continuing stream",
     "functions": "takes functions with messages (`dialect: native`, `api: chat`)",
@@ -55,13 +66,13 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at this machine: Python, extras, sandbox (which is attacked), weights, run store. Exit code 1 if broken.
+    """Look at this machine: Python, extras, plugins, sandbox (attacked), weights, run store. Exit code 1 if broken.
 
     Examples:
       deepagent doctor
       deepagent doctor -m http://127.0.0.1:8000/v1
     """
-    findings = [*_installed(), *asyncio.run(_sandbox()), *_weights(), _store()]
+    findings = [*_installed(), *_plugins(), *asyncio.run(_sandbox()), *_weights(), _store()]
     if model is not None:
         findings += asyncio.run(_model(model))
     if as_json:
@@ -77,6 +88,20 @@ def _installed() -> Iterator[Finding]:
         here = importlib.util.find_spec(module) is not None
         said = "" if here else f"pip install 'deepagent[{extra}]'"
         yield Finding(part="extra", name=extra, state="ok" if here else "no", said=said)
+
+
+def _plugins() -> Iterator[Finding]:
+    """What other packages bring: each is loaded, to see whether it can be."""
+    for plugin in plugins.installed():
+        state, said = "ok", plugin.package
+        try:
+            if plugin.name in _OURS[plugin.kind]:
+                raise UsageError(f"{plugin} is never used: the name is built in; have it renamed")
+            plugins.find(plugin.kind, plugin.name)
+            plugin.load()
+        except UsageError as error:
+            state, said = "broken", str(error)
+        yield Finding(part="plugin", name=f"{plugin.name} ({plugin.kind})", state=state, said=said)
 
 
 async def _sandbox() -> list[Finding]:

@@ -17,8 +17,10 @@ from deepagent.cli.terminal import interruptible, plain, stdout
 from deepagent.config import RunConfig
 from deepagent.errors import InvalidArgumentsError, UsageError
 from deepagent.invocation import invoke
+from deepagent.models.roles import Models
 from deepagent.settings import read
 from deepagent.tools import Tool, check_arguments
+from deepagent.toolsets.base import Host
 from deepagent.toolsets.composition import Composition
 from deepagent.toolsets.resolve import open_toolset
 
@@ -115,8 +117,10 @@ async def _all(settings: RunConfig) -> Sequence[Tool]:
 async def _opened(settings: RunConfig) -> AsyncIterator[Composition]:
     composition = Composition()
     async with AsyncExitStack() as stack:
+        models = await stack.enter_async_context(Models(settings.roles))
+        host = Host(settings.agent.sandbox, models.get)
         for source in settings.tools:
-            composition.add(await stack.enter_async_context(open_toolset(source, settings.agent.sandbox)))
+            composition.add(await stack.enter_async_context(open_toolset(source, host)))
         yield composition
 
 

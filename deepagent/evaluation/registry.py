@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from deepagent import settings
+from deepagent import plugins, settings
 from deepagent.errors import UsageError
-from deepagent.evaluation.base import AnyBenchmark, Mode
+from deepagent.evaluation.base import AnyBenchmark, Benchmark, Mode
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "benchmarks"
 
-_CLASSES = {
+BUILT_IN = {
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
     "toolhop": "deepagent.evaluation.benchmarks.toolhop:ToolHop",
 }
@@ -19,21 +19,27 @@ _CLASSES = {
 
 
 def names() -> list[str]:
-    """All benchmarks that are known."""
-    return sorted(_CLASSES)
+    """All benchmarks that are known, those of plugins included."""
+    return sorted({*BUILT_IN, *(one.name for one in plugins.installed(["benchmarks"]))})
 
 
 def get_class(name: str) -> type[AnyBenchmark]:
     """The class of a benchmark.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is none of this name, or it is a broken plugin's.
     """
-    if name not in _CLASSES:
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        ours: type[AnyBenchmark] = getattr(importlib.import_module(module), attribute)
+        return ours
+    plugin = plugins.find("benchmarks", name)
+    if plugin is None:
         raise UsageError(f"unknown benchmark {name!r}; known are {', '.join(names())}")
-    module, _, attribute = _CLASSES[name].partition(":")
-    found: type[AnyBenchmark] = getattr(importlib.import_module(module), attribute)
-    return found
+    theirs = plugin.load()
+    if not isinstance(theirs, type) or not issubclass(theirs, Benchmark):
+        raise UsageError(f"{plugin} cannot be used: {plugin.target} is no Benchmark class; repair the package")
+    return theirs
 
 
 def get_benchmark(name: str, *, mode: Mode | None = None, config: Path | None = None) -> AnyBenchmark:

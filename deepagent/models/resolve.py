@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from deepagent import settings
+from deepagent import plugins, settings
 from deepagent.errors import ConfigError, UsageError
 from deepagent.models.base import Model
 from deepagent.models.config import EmbeddedConfig, HttpConfig, KindConfig, ModelConfig, VllmConfig
@@ -14,6 +14,10 @@ from deepagent.models.http import HttpModel
 from deepagent.models.vllm import VllmModel
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
+SCHEMES = ("embedded", "vllm", "http", "https")
+"""The words before a colon that are not the names of configs or plugins."""
+
+_YAML = (".yaml", ".yml")
 
 
 def open_model(spec: str) -> Model:
@@ -21,10 +25,11 @@ def open_model(spec: str) -> Model:
 
     Args:
         spec: `embedded`, `embedded:NAME` (weights by name or path), `vllm:FOLDER` (or a name at the model hub),
-            `http://host:port/v1[#MODEL]`, the path of a YAML file, or the name of one in `configs/models`.
+            `http://host:port/v1[#MODEL]`, the path of a YAML file, the name of one in `configs/models`, or a plugin's
+            `NAME[:REST]`.
 
     Raises:
-        UsageError: it names no model.
+        UsageError: it names no model, or a broken plugin.
         ConfigError: its YAML file says something wrong, or the variable for its key is not set.
     """
     kind, _, rest = spec.partition(":")
@@ -35,14 +40,23 @@ def open_model(spec: str) -> Model:
     if kind in ("http", "https"):
         url, _, model = spec.partition("#")
         return HttpModel(url, model or None)
+    plugin = None if spec in configs() or spec.endswith(_YAML) else plugins.find("models", kind)
+    if plugin is not None:
+        made: Model = plugin.make(rest)
+        return made
     return from_config(read_config(spec))
+
+
+def configs() -> list[str]:
+    """The names in `configs/models`."""
+    return sorted(file.stem for file in CONFIGS.glob("*.yaml"))
 
 
 def read_config(spec: str) -> ModelConfig:
     """Read a model's YAML file, given by path or by name. Raises as `open_model`."""
-    path = Path(spec).expanduser() if spec.endswith((".yaml", ".yml")) else CONFIGS / f"{spec}.yaml"
+    path = Path(spec).expanduser() if spec.endswith(_YAML) else CONFIGS / f"{spec}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+        known = plugins.known("models", configs())
         ways = f"give embedded[:NAME], vllm:FOLDER, URL[#MODEL], a YAML file, or one of {known}"
         raise UsageError(f"no model is called {spec!r}: {ways}")
     kinds: dict[str, type[ModelConfig]] = {"http": HttpConfig, "embedded": EmbeddedConfig, "vllm": VllmConfig}

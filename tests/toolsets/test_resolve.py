@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepagent.errors import ToolDefinitionError, UsageError
-from deepagent.sandbox import SandboxConfig
+from deepagent.toolsets.base import Host
 from deepagent.toolsets.resolve import open_toolset
 
 
@@ -17,7 +17,7 @@ def source(folder: Path, text: str, name: str = "mine.py") -> str:
 
 
 def open_(where: str):
-    return open_toolset(where, SandboxConfig())
+    return open_toolset(where, Host())
 
 
 async def test_public_functions_of_a_file_are_tools(tmp_path):

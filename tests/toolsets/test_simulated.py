@@ -7,8 +7,8 @@ import pytest
 from deepagent.errors import ToolFailedError
 from deepagent.models import ScriptedModel
 from deepagent.runs.events import Observed, ToolReturned
-from deepagent.sandbox import SandboxConfig
 from deepagent.tools import RUN, ToolSpec
+from deepagent.toolsets.base import Host
 from deepagent.toolsets.resolve import open_toolset
 from deepagent.toolsets.schemas import SchemaTools
 from deepagent.toolsets.simulated import Simulated, SimulatedConfig
@@ -137,6 +137,6 @@ async def test_the_log_says_what_is_made_up(tmp_path):
 
 
 def test_any_source_can_be_played_by_name():
-    toolset = open_toolset("simulated:toolhop", SandboxConfig())
+    toolset = open_toolset("simulated:toolhop", Host())
     assert (toolset.name, len(toolset.tools)) == ("toolhop", 235)
     assert all(tool.simulated for tool in toolset.tools)
