@@ -181,6 +181,7 @@ class Agent:
         benchmark: str | None = None,
         attachments: Sequence[Path] = (),
         circumstances: Circumstances = USUAL,
+        hear: Callable[[Event | Delta], None] = lambda item: None,
     ) -> Run:
         """Work on a task to its end.
 
@@ -189,13 +190,14 @@ class Agent:
             benchmark: id of a benchmark task, kept with the run.
             attachments: files that the task is about; code finds read-only copies in its working directory.
             circumstances: what this run has or lacks beside others of the agent.
+            hear: told every event as it is logged, and the model's text as it is written.
 
         Raises:
             UsageError: the task is empty or too large, or a source cannot be opened.
             OperatorError: model, sandbox or store failed; the run is in the store up to that point.
         """
         async with self._resources() as held:
-            return await self._work(held, task, benchmark, attachments, circumstances, lambda item: None)
+            return await self._work(held, task, benchmark, attachments, circumstances, hear)
 
     def run_sync(self, task: str) -> Run:
         """`run` for code that is not async."""
@@ -257,11 +259,13 @@ class Agent:
             sampling = config.sampling.model_copy(update={"seed": circumstances.seed})
             config = config.model_copy(update={"sampling": sampling})
         abilities = Abilities(
-            search=size > config.cards,
-            call=size > 0,
+            search=size > config.cards and config.search == "asked",
+            call=size > 0 and config.call,
             execute=config.execute,
             fold=config.fold is not None,
+            tools=size > 0,
             packages=config.sandbox.packages,
+            guidance=config.guidance,
         )
         model = await held.models.get("main")
         session = Session(

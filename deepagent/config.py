@@ -32,6 +32,12 @@ class AgentConfig(BaseModel):
     """Hold calls to the schemas of the tools within reach, where the server can; off for training on what it writes."""
     execute: bool = True
     """Whether the model may run Python."""
+    call: bool = True
+    """Whether the model may call tools itself; without it only its code can."""
+    search: Literal["asked", "before"] = "asked"
+    """The model searches for tools when it wants to, or those that fit the task are shown before it begins."""
+    guidance: str = ""
+    """What the model is told besides how to act, such as a strategy."""
     found: int = Field(5, ge=1)
     """Tools that one search brings."""
     cards: int = Field(6, ge=0)

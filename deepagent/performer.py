@@ -185,6 +185,8 @@ class Performer:
         return Observation(text=text, found=_found(hits), repeats=asked[-2])
 
     async def _call(self, step: int, action: Call) -> Observation:
+        if not self._abilities.call and self._abilities.tools:
+            return Observation(text="Not called: tools are called in Python, with <execute>.", error="not_allowed")
         await self.grant([])
         tool = self._catalogue.get(action.name) or self.granted.get(action.name)  # it may have changed meanwhile
         if tool is None:

@@ -19,6 +19,7 @@ from deepagent.performer import Performer
 from deepagent.runs.events import FoldBegan, Folded, WindowOpened
 from deepagent.runs.steps import steps
 from deepagent.runs.store import RunLog
+from deepagent.tools import Tool
 from deepagent.transcript import BYTES_PER_TOKEN, Segment, Transcript, Window, clipped
 
 MIN_REPLY = 64
@@ -92,7 +93,7 @@ class Windows:
             TaskError: the task is larger than the window.
             ToolDefinitionError: a tool cannot be offered under its name.
         """
-        shown = [] if self._abilities.search else self._catalogue.tools
+        shown = [] if self._abilities.search else await self._tools_to_show()
         await self._performer.grant(shown)
         opening = self._dialect.opening(self._task, [tool.spec for tool in shown], [self._performer.recall.spec])
         prompt = await self._model.prompt(opening.messages, opening.functions)
@@ -103,6 +104,14 @@ class Windows:
                 "shorten the task, or use a model with a larger window"
             )
         self._open(Window(opening.messages, (prompt,), opening.functions))
+
+    async def _tools_to_show(self) -> list[Tool]:
+        """All tools, or those that fit the task best where they are too many."""
+        if len(self._catalogue) <= self._config.cards:
+            return self._catalogue.tools
+        hits = await self._catalogue.search(self._task, self._config.found)
+        found = (self._catalogue.get(hit.spec.name) for hit in hits)
+        return [tool for tool in found if tool is not None]
 
     def _open(self, window: Window, *before: Folded) -> None:
         number = len(self._transcript.windows) + 1

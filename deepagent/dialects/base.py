@@ -54,14 +54,19 @@ class Abilities:
     """The actions that a run allows besides answering.
 
     Attributes:
+        call: the model may call tools itself.
+        tools: code can call tools.
         packages: what code may import besides the standard library.
+        guidance: what the model is told besides how to act.
     """
 
     search: bool
     call: bool
     execute: bool
     fold: bool
+    tools: bool = False
     packages: tuple[str, ...] = ()
+    guidance: str = ""
 
     @property
     def libraries(self) -> str:

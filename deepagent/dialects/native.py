@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from deepagent.actions import Action, Answer, Call, Execute, Fold, Malformed, Search
+from deepagent.control import neutralise
 from deepagent.dialects import bodies
 from deepagent.dialects.base import Abilities, Opening, Parsed
 from deepagent.dialects.tags import TagsDialect
@@ -89,7 +90,7 @@ class NativeDialect:
         """
         can = self._abilities
         about = _EXECUTE.description.replace("standard library only", can.libraries)
-        if can.call:
+        if can.tools:
             about += _TOOLS_INSIDE + (_SEARCH_INSIDE if can.search else "")
         execute = _EXECUTE.model_copy(update={"description": about})
         functions = [
@@ -99,7 +100,7 @@ class NativeDialect:
             *([_FOLD] if can.fold else []),
         ]
         taken = {function.name for function in (_SEARCH, _CALL, _EXECUTE, _FOLD)}
-        for spec in (*built_in, *shown):
+        for spec in (*built_in, *shown) if can.call else ():
             name = function_name(spec.identifier)
             if name in taken:
                 raise ToolDefinitionError(f"the name {spec.name!r} is built in or taken; rename your tool")
@@ -108,7 +109,13 @@ class NativeDialect:
             about = well_formed(spec.description[:_DESCRIPTION_CHARS])
             functions.append(Function(name=name, description=about, parameters=_loggable(spec.parameters)))
         self._names = frozenset(function.name for function in functions)
-        messages = (Message(role="system", content=_ROLE), Message(role="user", content=f"Task: {task}"))
+        guidance = f"\n\n{can.guidance}" if can.guidance else ""
+        cards = "" if can.call else neutralise("\n".join(spec.card for spec in shown))
+        tools = f"Tools, as Python functions:\n{cards}\n\n" if cards else ""
+        messages = (
+            Message(role="system", content=_ROLE + guidance),
+            Message(role="user", content=f"{tools}Task: {task}"),
+        )
         return Opening(messages, tuple(functions))
 
     def grammar(self, tools: Sequence[ToolSpec]) -> Grammar | None:

@@ -57,6 +57,13 @@ _EXECUTE_TURNS = (
     'scores = {name: player_score(player=name) for name in ["Ada", "Lin"]}\nprint(scores)\n</execute>',
     "<execute_result>\n{'Ada': 31, 'Lin': 27}\n</execute_result>",
 )
+_CODE_TURNS = (
+    'I do not know the names, so I look them up.\n<execute>\nprint(list_players(group="B"))\n</execute>',
+    "<execute_result>\nerror: unknown group 'B'; known groups are 'group A' and 'group B'\n</execute_result>",
+    "The group is called 'group B'.\n<execute>\n"
+    'names = list_players(group="group B")\nprint({name: player_score(player=name) for name in names})\n</execute>',
+    "<execute_result>\n{'Ada': 31, 'Lin': 27}\n</execute_result>",
+)
 _CALL_AGAIN_TURNS = (
     '<tool_call>{"name": "player_score", "arguments": {"player": "Ada"}}</tool_call>',
     "<tool_call_result>\n31\n</tool_call_result>",
@@ -77,7 +84,7 @@ _PYTHON_TURNS = (
 
 def instructions(can: Abilities) -> str:
     """The system prompt for the actions that a run allows."""
-    execute = _EXECUTE_WITH_TOOLS if can.call else _EXECUTE
+    execute = _EXECUTE_WITH_TOOLS if can.tools else _EXECUTE
     execute = execute.replace("standard library only", can.libraries)
     execute += (_SEARCH_INSIDE if can.search else "") + _ANSWER_INSIDE
     actions = {
@@ -87,7 +94,8 @@ def instructions(can: Abilities) -> str:
         _FOLD: can.fold,
         _ANSWER: True,
     }
-    return f"{_ROLE}\n\nActions:\n" + "\n".join(text for text, wanted in actions.items() if wanted)
+    guidance = f"\n\n{can.guidance}" if can.guidance else ""
+    return f"{_ROLE}\n\nActions:\n" + "\n".join(text for text, wanted in actions.items() if wanted) + guidance
 
 
 def example(can: Abilities) -> tuple[Message, ...]:
@@ -100,6 +108,9 @@ def example(can: Abilities) -> tuple[Message, ...]:
             + (_EXECUTE_TURNS if can.execute else _CALL_AGAIN_TURNS)
             + _END
         )
+    elif can.tools and can.execute:
+        ask = _ASK
+        turns = (_SEARCH_TURNS if can.search else ()) + _CODE_TURNS + _END
     elif can.packages:
         return ()  # the other example does without any
     else:

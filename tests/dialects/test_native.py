@@ -13,7 +13,7 @@ from deepagent.errors import ToolDefinitionError
 from deepagent.tools import ToolSpec
 from deepagent.transcript import FunctionCall, Message
 
-EVERYTHING = Abilities(search=True, call=True, execute=True, fold=True)
+EVERYTHING = Abilities(search=True, call=True, execute=True, fold=True, tools=True)
 RECALL = ToolSpec(name="recall", description="Exact text of an earlier step.")
 PRICE = ToolSpec(
     name="shop.price",
@@ -44,7 +44,7 @@ def read(message: Message, finish: str = "stop", shown: tuple[ToolSpec, ...] = (
 
 
 def test_only_what_the_run_allows_is_offered():
-    opening = NativeDialect(Abilities(search=False, call=True, execute=True, fold=False)).opening(
+    opening = NativeDialect(Abilities(search=False, call=True, execute=True, fold=False, tools=True)).opening(
         "Add.", [PRICE], [RECALL]
     )
     assert [function.name for function in opening.functions] == ["execute", "recall", "shop_price"]

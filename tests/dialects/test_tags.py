@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from deepagent.actions import Answer, Call, Execute, Fold, Malformed, Search
 from deepagent.dialects import Abilities, TagsDialect
 
-TAGS = TagsDialect(Abilities(search=True, call=True, execute=True, fold=True))
+TAGS = TagsDialect(Abilities(search=True, call=True, execute=True, fold=True, tools=True))
 
 # fmt: off
 # ruff: noqa: E501 - one case a line
