@@ -14,6 +14,7 @@ CONFIGS = Path(__file__).parent.parent / "configs" / "benchmarks"
 BUILT_IN = {
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
     "toolhop": "deepagent.evaluation.benchmarks.toolhop:ToolHop",
+    "webshop": "deepagent.evaluation.benchmarks.webshop:WebShopBenchmark",
 }
 """Where the class of each benchmark stands."""
 
