@@ -9,6 +9,7 @@ until an answer or a limit
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,7 +34,7 @@ from deepagent.models import weights
 from deepagent.models.base import Model, Usage
 from deepagent.models.roles import Models, Role
 from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
-from deepagent.runs.events import Event, Status
+from deepagent.runs.events import Event, Sources, Status
 from deepagent.runs.store import RunStore
 from deepagent.sandbox import Pool
 from deepagent.session import Session
@@ -283,9 +284,17 @@ class Agent:
             pool=held.pool,
             attachments=files,
             over=lambda: any(environment.done for environment in environments),
+            sources=self._named_sources(),
         )
         ended = await session.run(benchmark)
         return Run(id=log.id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
+
+    def _named_sources(self) -> Sources:
+        """What the agent is made of, as far as it was given by name. Settings name the places of credentials only."""
+        names = {role: name for role, name in self._models.items() if isinstance(name, str)}
+        tools = [dict(one) if isinstance(one, Mapping) else one for one in self._sources]
+        named = tuple(one for one in tools if isinstance(one, str) or (isinstance(one, dict) and _is_json(one)))
+        return Sources(model=names.get("main"), auxiliary=names.get("auxiliary"), tools=named)
 
     def _dialect(self, model: Model, abilities: Abilities) -> Dialect:
         """How actions are spelled: as functions where the model takes them, unless the settings say otherwise."""
@@ -385,6 +394,14 @@ def read_attachments(paths: Sequence[Path]) -> dict[str, bytes]:
         except OSError as error:
             raise UsageError(f"attachment {path}: {error.strerror}; give files that can be read") from error
     return files
+
+
+def _is_json(settings: dict[str, Any]) -> bool:
+    try:
+        json.dumps(settings)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def default_store() -> Path:

@@ -22,7 +22,8 @@ from deepagent.memory.recall import RECALL
 from deepagent.models.base import Generated, Listen, Model, Usage, Watch
 from deepagent.models.failures import RefusedError
 from deepagent.performer import Done, Performer
-from deepagent.runs.events import Ended, Intended, Noticed, Observed, Replied, Started, Status
+from deepagent.runs.events import Ended, Intended, Noticed, Observed, Replied, Sources, Started, Status
+from deepagent.runs.owners import BEAT_SECONDS
 from deepagent.runs.store import RunLog
 from deepagent.sandbox import Pool
 from deepagent.transcript import Segment, clipped
@@ -54,6 +55,7 @@ class Session:
         pool: where interpreters come from.
         attachments: files that code finds, content by name.
         over: whether the tools' world is through with the task.
+        sources: what model and tools were named by, for the log.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class Session:
         pool: Pool | None = None,
         attachments: Mapping[str, bytes] | None = None,
         over: Callable[[], bool] = lambda: False,
+        sources: Sources | None = None,
     ) -> None:
         self._task = task
+        self._sources = sources or Sources()
         self._model = model
         self._dialect = dialect
         self._config = config
@@ -127,8 +131,10 @@ class Session:
                 context=self._model.context,
                 settings=self._config.model_dump(mode="json"),
                 benchmark=benchmark,
+                sources=self._sources,
             )
         )
+        beating = asyncio.create_task(self._beat())
         try:
             return await self._loop()
         except (OperatorError, UsageError) as error:
@@ -138,7 +144,16 @@ class Session:
             self._end("interrupted", "interrupted")
             raise
         finally:
-            await self._performer.close()
+            beating.cancel()
+            try:
+                await self._performer.close()
+            finally:
+                self._log.release()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self._log.beat()
 
     async def _loop(self) -> Ended:
         await self._windows.open_first()

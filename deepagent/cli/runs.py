@@ -14,7 +14,8 @@ from deepagent.cli.run import StoreOption
 from deepagent.cli.story import Story
 from deepagent.cli.terminal import json_lines, plain, say, stdout
 from deepagent.errors import UsageError
-from deepagent.runs.store import RunStore, RunSummary
+from deepagent.runs.store import RunStore
+from deepagent.runs.summary import RunSummary
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -99,10 +100,9 @@ def _open(path: Path | None) -> RunStore:
 
 def _row(run: RunSummary) -> list[Text]:
     ended = run.ended
-    texts = [run.id, ended.status if ended else "unfinished"]
-    texts += [str(ended.steps), str(ended.folds)] if ended else ["", ""]
+    texts = [run.id, run.state, str(run.steps), str(ended.folds) if ended else ""]
     row = [plain(text) for text in texts]
-    for text in (run.started.task[:_LONG], (ended.answer or "")[:_LONG] if ended else ""):
+    for text in (run.task[:_LONG], (ended.answer or "")[:_LONG] if ended else ""):
         cell = plain(" ".join(text.split()))
         cell.no_wrap, cell.overflow = True, "ellipsis"
         row.append(cell)

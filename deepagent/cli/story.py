@@ -17,6 +17,8 @@ from deepagent.agent import Delta
 from deepagent.cli.terminal import plain
 from deepagent.models.base import Usage
 from deepagent.runs.events import (
+    ApprovalAsked,
+    ApprovalGiven,
     Ended,
     Event,
     FoldBegan,
@@ -25,6 +27,7 @@ from deepagent.runs.events import (
     Noticed,
     Observed,
     Replied,
+    Resumed,
     Started,
     ToolCalled,
     ToolReturned,
@@ -81,6 +84,16 @@ class Story:
     def _started(self, item: Started) -> None:
         self._line("task", item.task, "bold")
         self._detail(f"run {item.run}, model {item.model}, window {item.context} tokens")
+
+    def _resumed(self, item: Resumed) -> None:
+        again = f", {item.rebuilt} code cells run again" if item.rebuilt else ""
+        self._line("resumed", f"model {item.model}, window {item.context} tokens{again}", "yellow")
+
+    def _approval_asked(self, item: ApprovalAsked) -> None:
+        self._line("approve?", f"{item.tool}({_arguments(item.arguments)})", "yellow")
+
+    def _approval_given(self, item: ApprovalGiven) -> None:
+        self._detail(f"{'approved' if item.approved else 'refused'} by {item.by}")
 
     def _window_opened(self, item: WindowOpened) -> None:
         self._detail(f"window {item.number} opens with {sum(s.tokens for s in item.segments)} tokens")

@@ -3,6 +3,9 @@
 The order within one step is fixed: `Replied`, then `Intended` before the action has any effect, then `Observed`. Tool
 calls that code makes while it runs are bracketed by `ToolCalled` and `ToolReturned`. `Folded` and the `WindowOpened`
 that follows it are written together, so a fold has happened or it has not.
+
+A run that ended without an answer, or whose process died, may be resumed: `Resumed` follows, and everything goes on.
+So a log can hold several `Ended`; the last one counts, if nothing follows it.
 """
 
 from __future__ import annotations
@@ -15,11 +18,26 @@ from deepagent.actions import Action, Frozen, Observation
 from deepagent.models.base import Generated, Usage
 from deepagent.transcript import Function, Message, Segment
 
-VERSION = 1
+VERSION = 2
 
-Status = Literal["answered", "forced", "limit", "truncated", "failed", "interrupted"]
+Status = Literal["answered", "forced", "limit", "truncated", "failed", "interrupted", "waiting"]
 """How a run ended: with its own answer; with one asked for at a limit; at a limit without one; without one because
-the window could not hold the task any more; by a broken model, sandbox or disk; by the user."""
+the window could not hold the task any more; by a broken model, sandbox or disk; by the user; by the user while a tool
+call waited for approval."""
+
+
+class Sources(Frozen):
+    """What the agent was made of, as far as it has names: what resuming from the command line needs.
+
+    Attributes:
+        model: the name of the main model, or None where it was given as an object.
+        auxiliary: of the auxiliary model.
+        tools: names or settings of the tool sources; those that were given as objects are left out.
+    """
+
+    model: str | None = None
+    auxiliary: str | None = None
+    tools: tuple[str | dict[str, Any], ...] = ()
 
 
 class Started(Frozen):
@@ -30,6 +48,9 @@ class Started(Frozen):
         version: of the event format.
         settings: the agent's settings as JSON, for the record.
         benchmark: id of the benchmark task that this run solves, if any.
+        sources: where model and tools came from.
+        parent: the run that this one is a fork of.
+        forked_at: the first step that is its own.
     """
 
     kind: Literal["started"] = "started"
@@ -40,6 +61,27 @@ class Started(Frozen):
     context: int
     settings: dict[str, Any]
     benchmark: str | None = None
+    sources: Sources = Sources()
+    parent: str | None = None
+    forked_at: int | None = None
+
+
+class Resumed(Frozen):
+    """The run goes on in another process, or after it had ended.
+
+    What was asked of the model at a limit is not part of the stream any more.
+
+    Attributes:
+        settings: the agent's settings from here on.
+        rebuilt: code cells that were run again to bring the interpreter's variables back.
+    """
+
+    kind: Literal["resumed"] = "resumed"
+    version: int = VERSION
+    model: str
+    context: int
+    settings: dict[str, Any]
+    rebuilt: int = 0
 
 
 class WindowOpened(Frozen):
@@ -80,15 +122,53 @@ class ToolCalled(Frozen):
 
 
 class ToolReturned(Frozen):
-    """What that call led to."""
+    """What that call led to.
+
+    Attributes:
+        result: as text, cut to what the stream has room for.
+        artifact: id under which the whole text is kept when `result` is only a part of it.
+        structured: the tool gave a JSON value, of which the text is the spelling.
+        found: tools that it brought into reach.
+        simulated: whether a model made the result up.
+    """
 
     kind: Literal["tool_returned"] = "tool_returned"
     step: int
     call: int
     result: str
     error: str | None = None
+    artifact: str | None = None
+    structured: bool = False
+    found: tuple[str, ...] = ()
     simulated: bool = False
-    """Whether a model made the result up."""
+
+
+class ApprovalAsked(Frozen):
+    """A tool call waits for a yes; it has had no effect yet.
+
+    Attributes:
+        call: number of the call among those that the step's code makes; 0 where the step is the call.
+    """
+
+    kind: Literal["approval_asked"] = "approval_asked"
+    step: int
+    call: int = 0
+    tool: str
+    arguments: dict[str, Any]
+
+
+class ApprovalGiven(Frozen):
+    """The answer to that.
+
+    Attributes:
+        by: who gave it, such as `terminal`, `page` or `callback`.
+    """
+
+    kind: Literal["approval_given"] = "approval_given"
+    step: int
+    call: int = 0
+    approved: bool
+    by: str
 
 
 class Observed(Frozen):
@@ -96,6 +176,8 @@ class Observed(Frozen):
 
     Attributes:
         dropped: what the model wrote in this step was left out of the stream.
+        begun: what the next reply is made to begin with; it is the end of the segment.
+        idle: steps in a row, this one included, that brought nothing new.
     """
 
     kind: Literal["observed"] = "observed"
@@ -104,6 +186,8 @@ class Observed(Frozen):
     segment: Segment
     seconds: float
     dropped: bool = False
+    begun: str = ""
+    idle: int = 0
 
 
 class Noticed(Frozen):
@@ -158,11 +242,14 @@ class Ended(Frozen):
 
 Event = Annotated[
     Started
+    | Resumed
     | WindowOpened
     | Replied
     | Intended
     | ToolCalled
     | ToolReturned
+    | ApprovalAsked
+    | ApprovalGiven
     | Observed
     | Noticed
     | FoldBegan

@@ -1,7 +1,8 @@
 """Where runs are kept: one SQLite file in WAL mode, written before effects show.
 
-There is one table of truth, `events`; what a run is and how it ended is read from it. Each append is one transaction.
-A killed process loses nothing that was appended; a power cut may lose the last moments, but never tears an event.
+There is one table of truth, `records`; what is listed is derived from it in the same transaction. Each append is one
+transaction. A killed process loses nothing that was appended; a power cut may lose the last moments, except what was
+synced before an effect, but never tears an event. Many processes of one machine may write to one file at a time.
 """
 
 from __future__ import annotations
@@ -9,47 +10,31 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from deepagent.actions import Frozen
 from deepagent.errors import StoreError, UsageError
-from deepagent.runs.events import EVENT, Ended, Event, Recorded, Started
+from deepagent.runs import codec, owners, schema
+from deepagent.runs.events import ApprovalAsked, ApprovalGiven, Ended, Event, Recorded, Resumed, Started
+from deepagent.runs.owners import Owner
+from deepagent.runs.summary import RunFilter, RunSummary
 
-_FORMAT = 1
 FILE = "file:"
 """How the id of an artifact begins that is a file of the workspace."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    run TEXT NOT NULL, sequence INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (run, sequence)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, run);
-CREATE TABLE IF NOT EXISTS artifacts (
-    run TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (run, id)
-) WITHOUT ROWID;
+_SUMMARY = """
+SELECT number, id, at, task, model, benchmark, parent, ended, status,
+    status IS NULL AND alive(owner, beat),
+    (SELECT count(*) FROM approvals WHERE run = number AND approved IS NULL)
+FROM runs
 """
-
-
-class RunSummary(Frozen):
-    """A run as listed.
-
-    Attributes:
-        at: when it started, seconds since the epoch.
-        ended: how it ended, or None while it runs or when its process was killed.
-    """
-
-    id: str
-    at: float
-    started: Started
-    ended: Ended | None
+_NOTED = (Started, Resumed, Ended, ApprovalAsked, ApprovalGiven)
+"""Events that change what is listed."""
 
 
 class RunStore:
@@ -64,23 +49,16 @@ class RunStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._numbers: dict[str, int] = {}
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None)
             try:
-                self._prepare()
+                schema.prepare(self._connection, path)
+                self._connection.create_function("alive", 2, _alive)
             except BaseException:
                 self._connection.close()
                 raise
-
-    def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if found > _FORMAT:
-            raise StoreError(f"{self.path} has format {found}, this version reads up to {_FORMAT}; upgrade deepagent")
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute(f"PRAGMA user_version={_FORMAT}")
 
     def __enter__(self) -> Self:
         return self
@@ -98,37 +76,154 @@ class RunStore:
         """The log of a new run; nothing is written before its first event."""
         return RunLog(self, f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}")
 
-    def append(self, run: str, sequence: int, events: tuple[Event, ...]) -> list[Recorded]:
-        """Write events in one transaction, the first at `sequence`."""
-        recorded = [
-            Recorded(sequence=sequence + offset, at=time.time(), event=event) for offset, event in enumerate(events)
-        ]
-        values: list[object] = []
-        rows = ", ".join(["(?, ?, ?, ?, ?)"] * len(recorded))
-        with _translated(self.path):  # one statement is a transaction by itself
-            for one in recorded:
-                values += (run, one.sequence, one.at, one.event.kind, one.event.model_dump_json(exclude_none=True))
-            self._connection.execute(f"INSERT INTO events VALUES {rows}", values)  # noqa: S608 (only question marks)
-        return recorded
+    def open_run(self, run: str) -> RunLog:
+        """The log of a run that is to go on, with its events; it belongs to this process from now on.
 
-    def events(self, run: str) -> list[Recorded]:
-        """All events of a run, in order."""
+        Raises:
+            UsageError: there is no such run, or another process works on it.
+            StoreError: its events cannot be read.
+        """
+        log = RunLog(self, run)
+        number = self._number(run)
+        with self._transaction() as execute:
+            held, beat = execute("SELECT owner, beat FROM runs WHERE number = ?", number).fetchone()
+            if _alive(held, beat):
+                pid = Owner.model_validate_json(held).pid
+                raise UsageError(f"run {run} is at work in process {pid}; wait for it, or end it first")
+            execute(
+                "UPDATE runs SET owner = ?, beat = ? WHERE number = ?",
+                log.owner.model_dump_json(), owners.heartbeat(), number,
+            )  # fmt: skip
+        try:
+            log.events = [recorded.event for recorded in self.events(run)]
+        except BaseException:
+            log.release()
+            raise
+        return log
+
+    def append(
+        self, run: str, sequence: int, events: tuple[Event, ...], *, at: float | None = None, owner: Owner | None = None
+    ) -> None:
+        """Write events in one transaction, the first at `sequence`.
+
+        Raises:
+            StoreError: the disk takes it no more, or another process has gone on with this run.
+        """
+        at = time.time() if at is None else at
+        try:
+            with _translated(self.path):
+                body = codec.pack(events)
+            if not any(isinstance(event, _NOTED) for event in events):  # one statement is a transaction by itself
+                with _translated(self.path):
+                    self._connection.execute(_INSERT, (_key(self._number(run), sequence), len(events), at, body))
+                return
+            with self._transaction() as execute:
+                for event in events:
+                    self._note(run, event, at, owner, execute)
+                execute(_INSERT, _key(self._number(run), sequence), len(events), at, body)
+        except sqlite3.IntegrityError as error:
+            raise StoreError(f"run {run}: another process has gone on with it; this one stops") from error
+
+    def _note(
+        self, run: str, event: Event, at: float, owner: Owner | None, execute: Callable[..., sqlite3.Cursor]
+    ) -> None:
+        """Keep what is listed in step with the events."""
+        if isinstance(event, Started):
+            held, beat = (owner.model_dump_json() if owner else None), owners.heartbeat()
+            task = event.task[: schema.TASK_CHARS]
+            execute(
+                "INSERT INTO runs (id, at, task, model, benchmark, parent, owner, beat)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                run, at, task, event.model, event.benchmark, event.parent, held, beat,
+            )  # fmt: skip
+            return
+        number = self._number(run)
+        if isinstance(event, Resumed):
+            execute("UPDATE runs SET status = NULL, ended = NULL, model = ? WHERE number = ?", event.model, number)
+        elif isinstance(event, Ended):
+            text = event.model_dump_json(exclude_none=True)
+            execute("UPDATE runs SET status = ?, ended = ? WHERE number = ?", event.status, text, number)
+        elif isinstance(event, ApprovalAsked):
+            values = number, event.step, event.call, event.model_dump_json()
+            execute("INSERT OR IGNORE INTO approvals (run, step, call, asked) VALUES (?, ?, ?, ?)", *values)
+        elif isinstance(event, ApprovalGiven):
+            execute(
+                "UPDATE approvals SET approved = ?, by = ? WHERE run = ? AND step = ? AND call = ?",
+                event.approved, event.by, number, event.step, event.call,
+            )  # fmt: skip
+
+    def events(self, run: str, after: int = 0) -> list[Recorded]:
+        """The events of a run in order, those with a sequence above `after`; another process may be writing more.
+
+        Raises:
+            UsageError: there is no such run.
+            StoreError: an event is damaged or missing.
+        """
+        number = self._number(run)
         with _translated(self.path):
             rows = self._connection.execute(
-                "SELECT sequence, at, body FROM events WHERE run = ? ORDER BY sequence", (run,)
+                "SELECT key, count, at, body FROM records WHERE key < ? AND key >="
+                " (SELECT coalesce(max(key), 0) FROM records WHERE key BETWEEN ? AND ?) ORDER BY key",
+                (_key(number + 1, 0), _key(number, 0), _key(number, after + 1)),
             ).fetchall()
-        return [Recorded(sequence=sequence, at=at, event=_read(body, run)) for sequence, at, body in rows]
+        recorded = []
+        awaited = None if after else 1
+        for key, count, at, body in rows:
+            sequence = key - _key(number, 0)
+            if key < _key(number, 0):
+                continue  # of an earlier run: nothing of this one is there yet
+            events = _read(body, run)
+            if len(events) != count or sequence != (awaited or sequence):
+                raise StoreError(f"run {run}: an event before number {sequence} is missing; the file is damaged")
+            awaited = sequence + count
+            recorded += [Recorded(sequence=sequence + n, at=at, event=event) for n, event in enumerate(events)]
+        return [one for one in recorded if one.sequence > after]
 
-    def runs(self, limit: int = 50) -> list[RunSummary]:
-        """The newest runs, newest first."""
+    def runs(self, limit: int = 50, *, offset: int = 0, only: RunFilter | None = None) -> list[RunSummary]:
+        """A page of runs, newest first."""
+        where, values = (only or RunFilter()).where()
         with _translated(self.path):
             rows = self._connection.execute(
-                "SELECT s.run, s.at, s.body, e.body FROM events s"
-                " LEFT JOIN events e ON e.run = s.run AND e.kind = 'ended'"
-                " WHERE s.kind = 'started' ORDER BY s.at DESC, s.run DESC LIMIT ?",
-                (limit,),
+                f"{_SUMMARY} WHERE {where} ORDER BY number DESC LIMIT :limit OFFSET :offset",
+                {**values, "limit": limit, "offset": offset},
             ).fetchall()
-        return [_summary(*row) for row in rows]
+        return [self._summary(*row) for row in rows]
+
+    def count(self, only: RunFilter | None = None) -> int:
+        """How many runs there are."""
+        where, values = (only or RunFilter()).where()
+        with _translated(self.path):
+            query = f"SELECT count(*) FROM runs WHERE {where}"  # noqa: S608 (made of our own words)
+            return int(self._connection.execute(query, values).fetchone()[0])
+
+    def summary(self, run: str) -> RunSummary:
+        """One run as it stands now: its `state` says whether a process works on it.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        with _translated(self.path):
+            row = self._connection.execute(f"{_SUMMARY} WHERE number = ?", (self._number(run),)).fetchone()
+        return self._summary(*row)
+
+    def _summary(self, number: int, *row: Any) -> RunSummary:
+        run, at, task, model, benchmark, parent, ended, status, alive, pending = row
+        state = status or ("dead" if not alive else "waiting" if pending else "running")
+        last = Ended.model_validate_json(ended) if ended else None
+        return RunSummary(
+            id=run, at=at, task=task, model=model, benchmark=benchmark, parent=parent, state=state, ended=last,
+            steps=last.steps if last else self._steps_of(number, run), pending=pending,
+        )  # fmt: skip
+
+    def _steps_of(self, number: int, run: str) -> int:
+        """How far a run is that has not ended, by its newest events."""
+        with _translated(self.path):
+            rows = self._connection.execute(
+                "SELECT body FROM records WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 3",
+                (_key(number, 0), _key(number + 1, -1)),
+            ).fetchall()
+        events = [event for (body,) in rows for event in _read(body, run)]
+        return max((getattr(event, "step", 0) for event in events), default=0)
 
     def resolve(self, prefix: str) -> str:
         """The id of the one run that starts or ends with the text; `last` is the newest.
@@ -142,14 +237,56 @@ class RunStore:
                 raise UsageError(f"no runs in {self.path} yet")
             return newest[0].id
         with _translated(self.path):
-            known = [row[0] for row in self._connection.execute("SELECT run FROM events WHERE kind = 'started'")]
-        found = [run for run in known if run == prefix] or [
-            run for run in known if prefix and (run.startswith(prefix) or run.endswith(prefix))
-        ]
+            rows = self._connection.execute(
+                "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1",
+                (prefix,),
+            ).fetchall()
+        known = [str(row[0]) for row in rows] if prefix else []
+        found = [run for run in known if run == prefix] or known
         if len(found) != 1:
             count = "no run matches" if not found else f"{len(found)} runs match"
             raise UsageError(f"{count} {prefix!r}; `deepagent runs list` shows their ids")
-        return str(found[0])
+        return found[0]
+
+    def pending(self, run: str) -> list[ApprovalAsked]:
+        """The tool calls of a run that wait for approval, whether its process is there or was left."""
+        with _translated(self.path):
+            rows = self._connection.execute(
+                "SELECT asked FROM approvals WHERE run = ? AND approved IS NULL", (self._number(run),)
+            ).fetchall()
+        return [ApprovalAsked.model_validate_json(asked) for (asked,) in rows]
+
+    def decide(self, run: str, step: int, call: int = 0, *, approved: bool, by: str) -> None:
+        """Approve or refuse a tool call that waits; the run's own process, now or when resumed, goes on with that.
+
+        Args:
+            run: its id.
+            step: as in `ApprovalAsked`.
+            call: as in `ApprovalAsked`.
+            approved: the decision.
+            by: where it was taken, for the log, such as `page`.
+
+        Raises:
+            UsageError: no such call waits.
+        """
+        number = self._number(run)
+        with self._transaction() as execute:
+            changed = execute(
+                "UPDATE approvals SET approved = ?, by = ?"
+                " WHERE run = ? AND step = ? AND call = ? AND approved IS NULL",
+                approved, by, number, step, call,
+            )  # fmt: skip
+        if not changed.rowcount:
+            raise UsageError(f"no tool call of step {step} of run {run} waits for approval; it may be decided already")
+
+    def decision(self, run: str, step: int, call: int) -> ApprovalGiven | None:
+        """What was decided on a tool call, or None while it waits."""
+        with _translated(self.path):
+            row = self._connection.execute(
+                "SELECT approved, by FROM approvals WHERE run = ? AND step = ? AND call = ? AND approved IS NOT NULL",
+                (self._number(run), step, call),
+            ).fetchone()
+        return None if row is None else ApprovalGiven(step=step, call=call, approved=bool(row[0]), by=row[1])
 
     def keep(self, run: str, id: str, content: str | bytes) -> None:
         """Keep a result too large for the stream, or a file."""
@@ -164,27 +301,83 @@ class RunStore:
             return None
         return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
 
-    def files(self, run: str) -> dict[str, bytes]:
+    def keep_files(self, run: str, files: Mapping[str, bytes], kind: str = FILE) -> None:
+        """Keep files by name, in the place of those that were kept before."""
+        with self._transaction() as execute:
+            execute("DELETE FROM artifacts WHERE run = ? AND id GLOB ?", run, f"{kind}*")
+            for name, content in files.items():
+                execute("INSERT INTO artifacts VALUES (?, ?, ?)", run, f"{kind}{name}", content)
+
+    def files(self, run: str, kind: str = FILE) -> dict[str, bytes]:
         """The files that code left in the run's workspace, by name."""
         with _translated(self.path):
             rows = self._connection.execute(
-                "SELECT id, text FROM artifacts WHERE run = ? AND id GLOB ? ORDER BY id", (run, f"{FILE}*")
+                "SELECT id, text FROM artifacts WHERE run = ? AND id GLOB ? ORDER BY id", (run, f"{kind}*")
             ).fetchall()
-        return {id.removeprefix(FILE): content for id, content in rows}
+        return {id.removeprefix(kind): content for id, content in rows}
+
+    def release(self, run: str, owner: Owner) -> None:
+        """A process works on a run no more."""
+        with _translated(self.path):
+            text = owner.model_dump_json()
+            self._connection.execute("UPDATE runs SET owner = NULL WHERE id = ? AND owner = ?", (run, text))
+
+    def beat(self, run: str, owner: Owner) -> None:
+        """Say that a process still works on a run, to those that cannot see it."""
+        with _translated(self.path):
+            values = owners.heartbeat(), run, owner.model_dump_json()
+            self._connection.execute("UPDATE runs SET beat = ? WHERE id = ? AND owner = ?", values)
+
+    def _number(self, run: str) -> int:
+        number = self._numbers.get(run)
+        if number is None:
+            with _translated(self.path):
+                row = self._connection.execute("SELECT number FROM runs WHERE id = ?", (run,)).fetchone()
+            if row is None:
+                raise UsageError(f"there is no run {run!r} in {self.path}; `deepagent runs list` shows what there is")
+            number = self._numbers[run] = int(row[0])
+        return number
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Several statements, all or none."""
+        connection = self._connection
+        with _translated(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield lambda sql, *values: connection.execute(sql, values)
+                connection.execute("COMMIT")
+            except BaseException:
+                self._numbers.clear()  # one may have been given in vain
+                if connection.in_transaction:  # SQLite itself gives up on some errors
+                    connection.execute("ROLLBACK")
+                raise
 
 
 class RunLog:
-    """One run's log while the run is alive: appends, keeps artifacts, tells listeners."""
+    """One run's log while the run is alive: appends, keeps artifacts, tells listeners.
+
+    Args:
+        store: where it is kept.
+        id: the run's.
+
+    Attributes:
+        events: all so far.
+        owner: this process, as the one that works on the run.
+    """
 
     def __init__(self, store: RunStore, id: str) -> None:
         self.id = id
         self.events: list[Event] = []
         self.listeners: list[Callable[[Event], None]] = []
+        self.owner = owners.claim()
         self._store = store
+        self._clock = time.time() - time.monotonic()  # a clock that is set back must not turn the order around
 
     def append(self, *events: Event) -> None:
         """Write events, all or none, before anyone sees them."""
-        self._store.append(self.id, len(self.events) + 1, events)
+        at = self._clock + time.monotonic()
+        self._store.append(self.id, len(self.events) + 1, events, at=at, owner=self.owner)
         for event in events:
             self.events.append(event)
             for listener in self.listeners:
@@ -198,25 +391,43 @@ class RunLog:
         """The artifact's full text, or None."""
         return self._store.artifact(self.id, id)
 
+    def decision(self, step: int, call: int) -> ApprovalGiven | None:
+        """What another process decided on a tool call, or None while it waits."""
+        return self._store.decision(self.id, step, call)
 
-def _summary(run: str, at: float, started: str, ended: str | None) -> RunSummary:
-    first = _read(started, run)
-    last = _read(ended, run) if ended else None
-    if not isinstance(first, Started) or not (last is None or isinstance(last, Ended)):
-        raise StoreError(f"run {run}: its first or last event is of the wrong kind; the file was changed by hand")
-    return RunSummary(id=run, at=at, started=first, ended=last)
+    def beat(self) -> None:
+        """Say that the run is still worked on."""
+        self._store.beat(self.id, self.owner)
+
+    def release(self) -> None:
+        """Let others go on with the run. The process's own memory of it goes first: a full disk must not keep it."""
+        owners.give_up(self.owner)
+        self._store.release(self.id, self.owner)
 
 
-def _read(body: str, run: str) -> Event:
+_INSERT = "INSERT INTO records VALUES (?, ?, ?, ?)"
+
+
+def _key(number: int, sequence: int) -> int:
+    return (number << 32) + sequence
+
+
+def _alive(owner: str | None, beat: float) -> bool:
+    return owner is not None and owners.alive(Owner.model_validate_json(owner), beat)
+
+
+def _read(body: bytes | str, run: str) -> tuple[Event, ...]:
     try:
-        return EVENT.validate_json(body)
-    except ValidationError as error:
-        raise StoreError(f"run {run}: an event cannot be read ({error.error_count()} problems in it)") from error
+        return codec.unpack(body)
+    except ValueError as error:
+        raise StoreError(f"run {run}: an event cannot be read: {error}") from error
 
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
+    except sqlite3.IntegrityError:
+        raise
     except (sqlite3.Error, OSError, PydanticSerializationError) as error:
         raise StoreError(f"run store {path}: {error}; check the disk, its permissions and free space") from error

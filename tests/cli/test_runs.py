@@ -85,6 +85,6 @@ async def test_an_event_that_was_changed_by_hand_is_told(deepagent, tmp_path):
     await record([answer("1")], tmp_path)
     copy = shutil.copy(tmp_path / "runs.sqlite", tmp_path / "copy.sqlite")
     with sqlite3.connect(copy) as connection:
-        connection.execute('UPDATE events SET body = \'{"kind": "magic"}\' WHERE sequence = 2')
+        connection.execute('UPDATE records SET body = \'{"kind": "magic"}\' WHERE key % 4294967296 = 2')
     connection.close()
     assert "an event cannot be read" in complaint(deepagent("runs", "show", "last", "--store", copy), 1)

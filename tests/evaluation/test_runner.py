@@ -33,7 +33,7 @@ async def test_every_task_gives_a_result_and_its_run_is_kept(tmp_path):
             sums = Sums(BenchmarkConfig())
             running = run_tasks(sums, sums.tasks(), agent, hear=lambda task, item: heard.append(task.id))
             results = [result async for result in running]
-        kept = {run.id: run.started.benchmark for run in store.runs()}
+        kept = {run.id: run.benchmark for run in store.runs()}
     assert [(result.task, result.status, result.score.values["right"].corrected) for result in results] == [
         ("large", "failed", 0),
         ("wrong", "answered", 0),
