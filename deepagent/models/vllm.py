@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from deepagent.control import neutralise, split_control, without_end_token
+from deepagent.control import neutralise, without_end_token
 from deepagent.errors import (
     ContextOverflowError,
     ModelError,
-    ModelReplyError,
     ModelTimeoutError,
     ModelUnavailableError,
     UsageError,
@@ -28,7 +27,8 @@ from deepagent.grammar import Grammar
 from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_reply
 from deepagent.models.failures import is_overflow
 from deepagent.models.reply import Reply
-from deepagent.models.servers.base import function_list, settle_tokens, token_prompt
+from deepagent.models.servers.base import settle_tokens, token_prompt
+from deepagent.models.tokenizer import LocalTokenizer
 from deepagent.models.turns import Turns
 from deepagent.tools import JsonSchema, told
 from deepagent.transcript import Function, Message, Segment, Window
@@ -63,7 +63,7 @@ class VllmModel:
         self._timeout = timeout
         self._options = options or {}
         self._engine: Any = None
-        self._tokenizer: Any = None
+        self._tokenizer: LocalTokenizer | None = None
         self._marks: Turns | None = None
         self._refused: set[str] = set()  # grammars that the engine could not compile
 
@@ -100,8 +100,9 @@ class VllmModel:
             raise ModelUnavailableError(f"vLLM cannot serve {self._path}: {told(error)}") from error
         try:
             tokenizer = self._engine.get_tokenizer()
-            self._tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer
-            self._marks = await Turns.learn(_Plain(self)) if self._turns else None
+            tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer
+            self._tokenizer = LocalTokenizer(tokenizer, self.name)
+            self._marks = await Turns.learn(self._tokens) if self._turns else None
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -120,28 +121,13 @@ class VllmModel:
         Raises:
             ModelReplyError: the model's chat template refuses the messages.
         """
-        asked = [{"role": message.role, "content": message.content} for message in messages]
-        tools, tokenizer = function_list(functions) or None, self._opened and self._tokenizer
-        try:
-            text = tokenizer.apply_chat_template(asked, tools=tools, add_generation_prompt=True, tokenize=False)
-        except Exception as error:  # a template is a program of the model's publisher
-            raise ModelReplyError(f"the chat template of {self.name} fails: {told(error)}") from error
-        return Segment(kind="prompt", text=text, token_ids=self._encode(text))
+        return await self._tokens.prompt(messages, functions)
 
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
         if self._marks is not None:
-            return await self._marks.observation(_Plain(self), text, before, after)
-        return self.as_text(before + text + after)
-
-    def as_text(self, text: str) -> Segment:
-        """Text whose control tokens stay text."""
-        ids = tuple(token for piece in split_control(text) for token in self._encode(piece))
-        return Segment(kind="observation", text=text, token_ids=ids)
-
-    def as_marks(self, text: str) -> Segment:
-        """Text whose control tokens are meant."""
-        return Segment(kind="observation", text=text, token_ids=self._encode(text))
+            return await self._marks.observation(self._tokens, text, before, after)
+        return await self._tokens.observation(before + text + after)
 
     async def generate(
         self,
@@ -161,7 +147,7 @@ class VllmModel:
             ModelTimeoutError: it took too long.
         """
         sent = token_prompt(window)
-        ids = list(self._encode(sent)) if isinstance(sent, str) else sent
+        ids = list(self._tokens.encode(sent)) if isinstance(sent, str) else sent
         held = grammar.structural_tag if grammar is not None else None
         if held is not None and held not in self._refused:
             try:
@@ -216,16 +202,10 @@ class VllmModel:
             if is_overflow(said):
                 raise ContextOverflowError(f"vLLM says that the prompt does not fit ({said}): fold earlier") from error
             raise ModelUnavailableError(f"vLLM failed ({said}): look at its log") from error
-        segment = await settle_tokens(reply, self._decode)
+        segment = await settle_tokens(reply, self._tokens.detokenize)
         usage = reply.usage or Usage(prompt_tokens=len(ids), completion_tokens=segment.tokens, estimated=True)
         seconds = time.perf_counter() - started
         return Generated(segment=segment, finish=reply.finish or "stop", usage=usage, seconds=seconds)
-
-    def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
-
-    async def _decode(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
     @property
     def _opened(self) -> Any:
@@ -233,21 +213,11 @@ class VllmModel:
             raise UsageError("the model is not open: use it inside `async with`")
         return self._engine
 
-
-class _Plain:
-    """The model's tokenizer as `Turns` wants it."""
-
-    def __init__(self, model: VllmModel) -> None:
-        self._model = model
-
-    async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
-        return await self._model.prompt(messages, functions)
-
-    async def observation(self, text: str) -> Segment:
-        return self._model.as_text(text)
-
-    async def marks(self, text: str) -> Segment:
-        return self._model.as_marks(text)
+    @property
+    def _tokens(self) -> LocalTokenizer:
+        if self._tokenizer is None:
+            raise UsageError("the model is not open: use it inside `async with`")
+        return self._tokenizer
 
 
 def _parameters(sampling: Sampling, limit: int, stop: Sequence[str], held: dict[str, Any] | None) -> Any:

@@ -1,0 +1,184 @@
+"""Writing several replies at the same time with one network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepagent.errors import ModelUnavailableError
+from deepagent.models.base import Sampling
+from deepagent.tools import told
+
+_GATHER_SECONDS = 0.02
+"""Requests that come so shortly after each other are written together: runs that go in step stay in step."""
+
+
+@dataclass
+class Request:
+    """One reply that is asked for.
+
+    Attributes:
+        ids: the prompt.
+        sampling: how tokens are drawn; with a seed, the reply does not depend on what it is batched with, but for
+            rounding.
+        hear: told each token with its log-probability; True ends the reply. Called in the event loop.
+    """
+
+    ids: tuple[int, ...]
+    sampling: Sampling
+    hear: Callable[[int, float], bool]
+    done: asyncio.Future[None] = field(init=False)
+    generator: Any = field(init=False, default=None)
+
+
+class Batcher:
+    """Collects requests and writes them together; what comes while a batch is written waits for the next one.
+
+    Args:
+        network: a causal language model of the transformers library.
+        most: replies in one batch.
+    """
+
+    def __init__(self, network: Any, most: int) -> None:
+        self._network = network
+        self._most = most
+        self._waiting: asyncio.Queue[Request] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to serve, in the event loop that runs."""
+        self._waiting = asyncio.Queue()
+        self._task = asyncio.create_task(self._serve())
+
+    async def stop(self) -> None:
+        """End; what is being written is given up."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def write(self, request: Request) -> None:
+        """Return when the reply has ended.
+
+        Raises:
+            ModelUnavailableError: the network failed.
+        """
+        request.done = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait(request)
+        await request.done
+
+    async def _serve(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < self._most:
+                try:
+                    async with asyncio.timeout(_GATHER_SECONDS):
+                        batch.append(await self._waiting.get())
+                except TimeoutError:
+                    break
+            try:
+                await self._write_all([request for request in batch if not request.done.done()])
+            except Exception as error:  # out of memory and the like: the runs end, this does not
+                failure = ModelUnavailableError(f"the model cannot write: {told(error)}")
+                for request in batch:
+                    if not request.done.done():
+                        request.done.set_exception(failure)
+            except asyncio.CancelledError:
+                for request in batch:
+                    request.done.cancel()
+                raise
+
+    async def _write_all(self, batch: list[Request]) -> None:
+        if not batch:
+            return
+        was_training = self._network.training
+        self._network.eval()  # no dropout while it acts
+        try:
+            state = _State(self._network, batch)
+            while batch:
+                drawn = await asyncio.to_thread(state.draw)
+                kept = []
+                for row, (request, (token, logprob)) in enumerate(zip(batch, drawn, strict=True)):
+                    if request.done.done() or request.hear(token, logprob):  # done: its run was cancelled
+                        if not request.done.done():
+                            request.done.set_result(None)
+                    else:
+                        kept.append(row)
+                if len(kept) < len(batch):
+                    batch = [batch[row] for row in kept]
+                    state.keep(kept)
+        finally:
+            self._network.train(was_training)
+
+
+class _State:
+    """A batch in the middle of being written: left-padded prompts and the attention cache."""
+
+    def __init__(self, network: Any, batch: Sequence[Request]) -> None:
+        import torch
+
+        self._network = network
+        self._batch = list(batch)
+        device = network.device
+        length = max(len(request.ids) for request in batch)
+        self._next = torch.zeros((len(batch), length), dtype=torch.long, device=device)
+        self._mask = torch.zeros_like(self._next)
+        for row, request in enumerate(batch):
+            self._next[row, length - len(request.ids) :] = torch.tensor(request.ids, device=device)
+            self._mask[row, length - len(request.ids) :] = 1
+            if request.sampling.seed is not None:
+                request.generator = torch.Generator().manual_seed(request.sampling.seed)
+        self._cache: Any = None
+
+    def draw(self) -> list[tuple[int, float]]:
+        """The next token of every reply, with its log-probability."""
+        import torch
+
+        with torch.inference_mode():
+            positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -self._next.shape[1] :]
+            output = self._network(
+                input_ids=self._next,
+                attention_mask=self._mask,
+                position_ids=positions,
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            self._cache = output.past_key_values
+            rows = output.logits[:, -1].float().cpu()
+            drawn = [_draw(row, request) for row, request in zip(rows, self._batch, strict=True)]
+            tokens = torch.tensor([[token] for token, _ in drawn], device=self._mask.device)
+            self._next = tokens
+            self._mask = torch.cat([self._mask, torch.ones_like(tokens)], dim=1)
+        return drawn
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+        import torch
+
+        self._batch = [self._batch[row] for row in rows]
+        if rows:
+            chosen = torch.tensor(rows, device=self._mask.device)
+            self._next, self._mask = self._next[chosen], self._mask[chosen]
+            self._cache.batch_select_indices(chosen)
+
+
+def _draw(logits: Any, request: Request) -> tuple[int, float]:
+    """One token, and its log-probability at the temperature that is asked for, before unlikely tokens are cut off."""
+    import torch
+
+    sampling = request.sampling
+    if sampling.temperature == 0:
+        token = int(logits.argmax())
+        return token, float(logits.log_softmax(-1)[token])
+    logprobs = (logits / sampling.temperature).log_softmax(-1)
+    cut = logprobs.clone()
+    if sampling.top_k:
+        cut[cut < cut.topk(min(sampling.top_k, len(cut))).values[-1]] = -torch.inf
+    if sampling.top_p < 1:
+        ordered, order = cut.softmax(-1).sort(descending=True)
+        cut[order[ordered.cumsum(-1) - ordered >= sampling.top_p]] = -torch.inf
+    token = int(cut.softmax(-1).multinomial(1, generator=request.generator))
+    return token, float(logprobs[token])
