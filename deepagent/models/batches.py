@@ -129,7 +129,8 @@ class _State:
             self._next[row, length - len(request.ids) :] = torch.tensor(request.ids, device=device)
             self._mask[row, length - len(request.ids) :] = 1
             if request.sampling.seed is not None:
-                request.generator = torch.Generator().manual_seed(request.sampling.seed)
+                # The steps of a run share its seed: without its place in the stream, all would draw alike.
+                request.generator = torch.Generator().manual_seed(request.sampling.seed * 1_000_003 + len(request.ids))
         self._cache: Any = None
 
     def draw(self) -> list[tuple[int, float]]:

@@ -1,0 +1,108 @@
+"""Demonstrations: the agent follows a benchmark's oracle, in the tokens of the model that is to learn from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from deepagent.actions import Action, Answer, Call, Execute, Fold, Search
+from deepagent.agent import Agent, Circumstances
+from deepagent.config import AgentConfig
+from deepagent.errors import TrainingError
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
+from deepagent.grammar import Grammar
+from deepagent.models.base import Generated, Listen, Sampling, Usage
+from deepagent.models.transformers import TransformersModel
+from deepagent.runs.store import RunStore
+from deepagent.training.sequences import TrainingSequence, sequences
+from deepagent.transcript import Segment, Window
+
+
+class DictatedModel(TransformersModel):
+    """Writes what it is told to, in its own tokens; its network is not used.
+
+    Args:
+        replies: what it writes, one text after the other.
+        name: see `TransformersModel`, as the others are.
+    """
+
+    def __init__(self, replies: Iterable[str], name: str, network: Any, tokenizer: Any, **options: Any) -> None:
+        super().__init__(name, network, tokenizer, **options)
+        self._replies = iter(replies)
+
+    async def generate(
+        self,
+        window: Window,
+        sampling: Sampling,
+        *,
+        stop: Sequence[str] = (),
+        listen: Listen | None = None,
+        grammar: Grammar | None = None,
+        calls: bool = True,
+    ) -> Generated:
+        """Give the next reply.
+
+        Raises:
+            TrainingError: the oracle's actions do not bring the run to its end.
+        """
+        text = next(self._replies, None)
+        if text is None:
+            raise TrainingError("the oracle has no more actions, but the run goes on")
+        ids = self.tokenizer.encode(text)
+        segment = Segment(kind="generated", text=text, token_ids=ids, logprobs=(0.0,) * len(ids))
+        usage = Usage(prompt_tokens=window.tokens, completion_tokens=len(ids))
+        return Generated(segment=segment, finish="stop", usage=usage, seconds=0.0)
+
+
+async def demonstrate(
+    benchmark: AnyBenchmark,
+    tasks: Iterable[BenchmarkTask],
+    dictated: Callable[[Iterable[str]], DictatedModel],
+    config: AgentConfig,
+    store: RunStore,
+) -> list[TrainingSequence]:
+    """What a model would have written, had it known the way.
+
+    Args:
+        benchmark: has an oracle.
+        tasks: which ones.
+        dictated: makes the model that writes these replies.
+        config: how the agent works.
+        store: where the runs are kept.
+
+    Raises:
+        TrainingError: a task has no oracle, or its oracle fails.
+    """
+    found: list[TrainingSequence] = []
+    for task in tasks:
+        actions = benchmark.oracle(task)
+        if actions is None:
+            raise TrainingError(f"{benchmark.name} has no oracle: collect runs of a model instead")
+        model = dictated(spelled(actions))
+        world = benchmark.world(task)
+        circumstances = Circumstances(tools=world, only=benchmark.offered(task))
+        agent = Agent(model, benchmark.sources, config=config, store=store)
+        run = await agent.run(task.prompt, benchmark=f"{benchmark.name}/{task.id}", circumstances=circumstances)
+        if run.status != "answered":
+            raise TrainingError(f"the oracle of {task.id} does not reach an answer: {run.reason}")
+        found += sequences((one.event for one in store.events(run.id)), model.tokenizer.decode)
+    return found
+
+
+def spelled(actions: Iterable[Action]) -> Iterator[str]:
+    """Actions as the tags of our stream."""
+    for action in actions:
+        if isinstance(action, Search):
+            yield f"<tool_search>{action.query}</tool_search>"
+        elif isinstance(action, Call):
+            body = json.dumps({"name": action.name, "arguments": action.arguments}, ensure_ascii=False)
+            yield f"<tool_call>{body}</tool_call>"
+        elif isinstance(action, Execute):
+            yield f"<execute>\n{action.code}\n</execute>"
+        elif isinstance(action, Fold):
+            yield "<fold_thought>"
+        elif isinstance(action, Answer):
+            yield f"<answer>{action.text}</answer>"
+        else:
+            raise TrainingError(f"an oracle does not do {action.kind}")

@@ -1,0 +1,189 @@
+"""Questions about a shop that only its tools can answer: one to three calls, each needing what the one before brought.
+
+Every task has a shop of its own, so nothing can be learnt by heart but how to ask.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from deepagent.actions import Action, Answer, Call
+from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.tools import Tool
+from deepagent.toolsets.functions import tool
+
+_ITEMS = """
+    tea jam salt rice oil honey bread milk cocoa beans flour pepper sugar corn nuts figs dates mint sage thyme basil
+    curry yeast oats rye plums pears kale leeks beets
+"""
+_SUPPLIERS = """
+    Almo Berit Casta Dorn Elva Fenix Gando Hilde Ivory Jonas Kirsa Lumen Mavis Norda Orson Pavel Quill Rosa Stern Tovar
+"""
+ITEMS, SUPPLIERS = tuple(_ITEMS.split()), tuple(_SUPPLIERS.split())
+COUNTRIES = ("Chile", "Egypt", "Ghana", "India", "Japan", "Kenya", "Nepal", "Peru", "Spain", "Turkey")
+
+Question = tuple[str, int, Callable[[str, "dict[str, Any]"], list[Call]]]
+
+
+def _item(name: str) -> Callable[[str, dict[str, Any]], list[Call]]:
+    return lambda item, shop: [Call(name=name, arguments={"item": item})]
+
+
+def _supplier(name: str) -> Callable[[str, dict[str, Any]], list[Call]]:
+    def calls(item: str, shop: dict[str, Any]) -> list[Call]:
+        return [*_item("supplier")(item, shop), Call(name=name, arguments={"supplier": shop["supplier"][item]})]
+
+    return calls
+
+
+def _phone_code(item: str, shop: dict[str, Any]) -> list[Call]:
+    country = shop["country"][shop["supplier"][item]]
+    return [*_supplier("country")(item, shop), Call(name="code", arguments={"country": country})]
+
+
+QUESTIONS: tuple[Question, ...] = (
+    ("What is the price of {item}?", 1, _item("price")),
+    ("How many {item} are in stock?", 1, _item("stock")),
+    ("Who supplies {item}?", 1, _item("supplier")),
+    ("In which country is the supplier of {item}?", 2, _supplier("country")),
+    ("How many days does the supplier of {item} need?", 2, _supplier("days")),
+    ("What is the dialling code of the supplier of {item}?", 3, _phone_code),
+)
+"""Words, number of calls, and the calls that answer; the last call's result is the answer."""
+
+
+class LookupConfig(BenchmarkConfig):
+    """Which tasks are made."""
+
+    split: Literal["train", "test"] = "test"
+    """No task of the one is in the other: they differ in the pairs of question and item."""
+    tasks: int = Field(200, ge=1)
+    seed: int = 0
+    hops: tuple[int, ...] = (1, 2, 3)
+    """Numbers of calls that questions may need."""
+
+
+class Lookup(Benchmark[LookupConfig]):
+    """The family."""
+
+    name = "lookup"
+    modes = ("labelled",)
+    metrics = (Metric(name="success", meaning="the answer is right", binary=True),)
+    Config = LookupConfig
+
+    def tasks(self) -> Sequence[BenchmarkTask]:
+        """As many as the settings say, in an order that the seed decides."""
+        config = self.config
+        chance = random.Random(f"{config.split}/{config.seed}")  # noqa: S311 (tasks, not secrets)
+        pairs = [
+            (question, item)
+            for number, question in enumerate(QUESTIONS)
+            for place, item in enumerate(ITEMS)
+            if question[1] in config.hops and ((number + place) % 3 == 0) == (config.split == "test")
+        ]
+        return [
+            _task(f"lookup-{config.split}-{config.seed}-{at:04d}", *chance.choice(pairs), make_shop(chance))
+            for at in range(config.tasks)
+        ]
+
+    def world(self, task: BenchmarkTask) -> Shop:
+        """The task's own shop."""
+        return Shop(task.data["shop"])
+
+    def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
+        """The calls that answer, and the answer."""
+        calls = [Call.model_validate(call) for call in task.data["calls"]]
+        return [*calls, Answer(text=task.gold)]
+
+    async def score(self, episode: Episode, judge: Judge) -> Score:
+        """Right when it says what the last call brings, and nothing else."""
+        right = (episode.answer or "").strip().strip(".").casefold() == episode.task.gold.casefold()
+        return Score(values={"success": Value.same(right)})
+
+
+def make_shop(chance: random.Random) -> dict[str, Any]:
+    """Everything that the tools can tell, drawn anew."""
+    return {
+        "price": {item: chance.randint(10, 99) for item in ITEMS},
+        "stock": {item: chance.randint(100, 999) for item in ITEMS},
+        "supplier": {item: chance.choice(SUPPLIERS) for item in ITEMS},
+        "country": {supplier: chance.choice(COUNTRIES) for supplier in SUPPLIERS},
+        "days": {supplier: chance.randint(2, 60) for supplier in SUPPLIERS},
+        "code": {country: chance.randint(20, 99) for country in COUNTRIES},
+    }
+
+
+def _task(id: str, question: Question, item: str, shop: dict[str, Any]) -> BenchmarkTask:
+    words, hops, calls = question
+    made = calls(item, shop)
+    last = made[-1]
+    gold = str(shop[last.name][next(iter(last.arguments.values()))])
+    return BenchmarkTask(
+        id=id,
+        prompt=words.format(item=item),
+        gold=gold,
+        tags={"hops": str(hops)},
+        data={"shop": shop, "calls": [call.model_dump(mode="json") for call in made]},
+    )
+
+
+class Shop:
+    """The tools of one shop."""
+
+    name = "shop"
+
+    def __init__(self, shop: dict[str, Any]) -> None:
+        self._shop = shop
+        self.tools: Sequence[Tool] = self._make()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def _tell(self, what: str, of: str) -> Any:
+        known = self._shop[what]
+        if of not in known:
+            raise KeyError(f"there is no {of!r} here")
+        return known[of]
+
+    def _make(self) -> tuple[Tool, ...]:
+        @tool(effect="pure")
+        def price(item: str) -> int:
+            """Price of an item."""
+            return int(self._tell("price", item))
+
+        @tool(effect="pure")
+        def stock(item: str) -> int:
+            """How many of an item are there."""
+            return int(self._tell("stock", item))
+
+        @tool(effect="pure")
+        def supplier(item: str) -> str:
+            """Who supplies an item."""
+            return str(self._tell("supplier", item))
+
+        @tool(effect="pure")
+        def country(supplier: str) -> str:
+            """Country of a supplier."""
+            return str(self._tell("country", supplier))
+
+        @tool(effect="pure")
+        def days(supplier: str) -> int:
+            """Days that a supplier needs."""
+            return int(self._tell("days", supplier))
+
+        @tool(effect="pure")
+        def code(country: str) -> int:
+            """Dialling code of a country."""
+            return int(self._tell("code", country))
+
+        return (price, stock, supplier, country, days, code)

@@ -1,0 +1,123 @@
+"""ToolPO on TRL's GRPO trainer, which brings optimiser, schedule, checkpoints, LoRA and many processes.
+
+Only the making of a batch is ours. `_generate_and_score_completions` is private to TRL, so its version is pinned and a
+test compares the loss that TRL computes with our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
+
+from deepagent.evaluation.base import BenchmarkTask
+from deepagent.models.transformers import TransformersModel
+from deepagent.training.batches import tensors
+from deepagent.training.rollouts import Finished, Rollouts
+from deepagent.training.toolpo import ToolPOConfig, advantages
+
+
+class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
+    """TRL's trainer with the agent's own rollouts.
+
+    Args:
+        model: the policy, as `GRPOTrainer` takes it.
+        args: its settings; `loss_type` dapo is the paper's sum over tokens, normalised over the whole batch.
+        tasks: what is trained on.
+        rollouts: makes rollouts.
+        toolpo: weights and credit.
+        wrap: makes the policy's network a model that the agent can use.
+        heard: told the rollouts of each batch, on every process.
+        options: what else `GRPOTrainer` takes, such as `peft_config` and `callbacks`.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        args: GRPOConfig,
+        tasks: Sequence[BenchmarkTask],
+        rollouts: Rollouts,
+        toolpo: ToolPOConfig,
+        wrap: Callable[[Any], TransformersModel],
+        heard: Callable[[Sequence[Sequence[Finished]]], None] = lambda groups: None,
+        **options: Any,
+    ) -> None:
+        self._tasks = {task.id: task for task in tasks}
+        self._rollouts = rollouts
+        self._toolpo = toolpo
+        self._wrap = wrap
+        self._heard = heard
+        super().__init__(
+            model=model,
+            args=args,
+            reward_funcs=_no_reward,
+            train_dataset=Dataset.from_list([{"prompt": task.prompt, "task": task.id} for task in tasks]),
+            **options,
+        )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Roll out, and make the batch. TRL gives every task as often as its group is large, in a row."""
+        size = self.num_generations
+        ids = [row["task"] for row in inputs][::size]
+        device = self.accelerator.device
+        model = self._wrap(self.accelerator.unwrap_model(self.model))
+        seed = self.args.seed + 1_000_003 * self.state.global_step + 10_007 * self.accelerator.process_index
+        with torch.random.fork_rng():  # sampling must not change what the trainer draws
+            groups = _wait(self._rollouts.groups(model, [self._tasks[id] for id in ids], size, seed))
+        self._heard(groups)
+        self._note(groups)
+        rows = [
+            (sequence, gains)
+            for group in groups
+            if group
+            for finished, of_run in zip(group, advantages([one.rollout for one in group], self._toolpo), strict=True)
+            for sequence, gains in zip(finished.rollout.sequences, of_run, strict=True)
+        ]
+        steps = self.args.steps_per_generation
+        most = max(gather_object([len(rows)]))  # all processes must have the same number of rows
+        batch = tensors(rows, padding=self._tokenizer.pad_token_id, multiple=steps * -(-max(most, 1) // steps))
+        batch = {name: values.to(device) for name, values in batch.items()}
+        mask = batch["completion_mask"] * batch["tool_mask"]
+        batch["num_items_in_batch"] = self.accelerator.gather(mask.sum()).sum()
+        # The policy that drew the tokens is the one that the first update starts from, so its log-probabilities are the
+        # old ones; they are those at the sampling temperature, as TRL computes them.
+        batch["old_per_token_logps"] = batch.pop("sampling_per_token_logps")
+        return batch
+
+    def _note(self, groups: Sequence[Sequence[Finished]]) -> None:
+        """Put what the rollouts were like among the metrics."""
+        every = gather_object([one for group in groups for one in map(_facts, group)])
+        if not every:
+            return
+        mode = "train" if self.model.training else "eval"
+        for name in every[0]:
+            self._metrics[mode][f"rollouts/{name}"].append(sum(facts[name] for facts in every) / len(every))
+
+
+def _facts(one: Finished) -> dict[str, float]:
+    rollout = one.rollout
+    return {
+        "success": rollout.success,
+        "calls": float(len(rollout.calls)),
+        "right_calls": sum(rollout.calls.values()) / max(1, len(rollout.calls)),
+        "folds": float(len(rollout.folds)),
+        "tokens": float(sum(sum(sequence.generated) for sequence in rollout.sequences)),
+        "cost": one.cost,
+    }
+
+
+def _no_reward(**inputs: Any) -> list[float]:
+    raise NotImplementedError("rewards come with the rollouts")
+
+
+def _wait(work: Coroutine[Any, Any, list[list[Finished]]]) -> list[list[Finished]]:
+    """Run async work from the trainer's synchronous loop, in a thread of its own: that loop may run in one already."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

@@ -1,0 +1,69 @@
+"""Generated tasks: solvable by their oracle, not solvable without tools, and the same for the same seed."""
+
+from pathlib import Path
+
+import pytest
+
+from deepagent import Agent
+from deepagent.agent import Circumstances
+from deepagent.config import AgentConfig
+from deepagent.evaluation.base import Episode
+from deepagent.models.scripted import ScriptedModel
+from deepagent.runs.store import RunStore
+from deepagent.training.demonstrations import spelled
+from deepagent.training.families.lookup import Lookup, LookupConfig
+from deepagent.training.rewards import call_rewards
+
+
+class NoJudge:
+    async def choose(self, question, choices, *, seed=0):
+        raise AssertionError("a rule decides")
+
+    def rule(self, found, choice):
+        return None
+
+
+def make(split: str = "train", **values) -> Lookup:
+    return Lookup(LookupConfig(split=split, **values))
+
+
+async def test_the_oracle_solves_every_task_and_every_call_of_it_is_right(tmp_path: Path):
+    family = make(tasks=12)
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        for task in family.tasks():
+            world, gold = family.world(task), family.oracle(task)
+            agent = Agent(ScriptedModel(list(spelled(gold))), config=AgentConfig(encoder="hash"), store=store)
+            run = await agent.run(task.prompt, circumstances=Circumstances(tools=world))
+            events = [one.event for one in store.events(run.id)]
+            episode = Episode(task, family.mode, run.answer, run.status, events, world)
+            assert (await family.score(episode, NoJudge())).values["success"].corrected == 1.0
+            assert call_rewards(episode.steps, gold) == dict.fromkeys(range(1, len(gold)), 1.0)
+
+
+async def test_no_answer_and_another_answer_score_nothing():
+    family = make(tasks=30)
+    tasks = family.tasks()
+    for given in (None, "", "I do not know", "0"):
+        scores = [await family.score(Episode(task, family.mode, given, "answered"), NoJudge()) for task in tasks]
+        assert sum(score.values["success"].corrected for score in scores) == 0
+
+
+def test_training_and_test_tasks_have_no_question_in_common():
+    train = {task.prompt for task in make("train", tasks=400, seed=1).tasks()}
+    test = {task.prompt for task in make("test", tasks=400, seed=2).tasks()}
+    assert train
+    assert test
+    assert not train & test
+
+
+def test_the_same_seed_makes_the_same_tasks_and_another_makes_others():
+    assert make(tasks=20, seed=3).tasks() == make(tasks=20, seed=3).tasks()
+    assert make(tasks=20, seed=3).tasks() != make(tasks=20, seed=4).tasks()
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_questions_need_as_many_calls_as_they_say(hops: int):
+    family = make(tasks=10, hops=(hops,))
+    for task in family.tasks():
+        assert task.tags == {"hops": str(hops)}
+        assert len(family.oracle(task)) == hops + 1
