@@ -62,7 +62,7 @@ def measure(name: str, folder: Path, encoder: Encoder) -> None:
 
 def rank(texts: list[str], queries: list[str], encoder: Encoder) -> dict[str, list[NDArray[np.intp]]]:
     """The first ten rows for each query, by each way of scoring."""
-    dense_index, lexical_index = DenseIndex(encoder.encode(texts)), LexicalIndex(texts)
+    dense_index, lexical_index = DenseIndex(encoder.encode(texts)), LexicalIndex.of(texts)
     parts = [query_parts(query) for query in queries]
     vectors = encoder.encode([part for group in parts for part in group])
     found: dict[str, list[NDArray[np.intp]]] = {way: [] for way in WAYS}

@@ -23,7 +23,7 @@ class Catalogue:
         tools: the tools, or what gives them as they are now; names must be unique.
         encoder: makes the encoder when the index is built, so that no weights are loaded before.
         cache: folder in which built indexes are kept between runs; None keeps none.
-        indexing: told when the index is about to be built, with the number of tools.
+        indexing: told when texts are about to be encoded, with their number.
 
     Raises:
         ToolDefinitionError: two tools have one name.
@@ -99,14 +99,15 @@ class Catalogue:
         if folder is not None and folder.exists():
             with contextlib.suppress(IndexFormatError):  # of an older format, or damaged: it is built again
                 previous = ToolIndex.open(folder, encoder=encoder)
-        if previous is not None and list(previous.specs) == sorted(specs, key=lambda spec: spec.name):
-            return previous
-        self._indexing(len(specs))
-        index = ToolIndex.build(specs, encoder=encoder, previous=previous)
-        if folder is not None:
+        index = ToolIndex.build(specs, encoder=encoder, previous=previous, progress=self._told)
+        if folder is not None and index is not previous:
             with contextlib.suppress(OperatorError):  # the index is here; only the next start will be slower
                 index.save(folder)
         return index
+
+    def _told(self, done: int, count: int) -> None:
+        if not done:
+            self._indexing(count)
 
 
 def _fingerprint(encoder: str, names: Iterable[str]) -> str:

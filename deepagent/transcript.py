@@ -162,29 +162,12 @@ class Window:
 
 
 class Transcript:
-    """The windows of a run: the first, whose opening all others share, and the one that is open now.
+    """All windows of a run, oldest first."""
 
-    Those between are in the log; a long run must not take more memory than a short one.
-
-    Attributes:
-        opened: how many windows there have been.
-    """
-
-    def __init__(self) -> None:
-        self.opened = 0
-        self._ends: tuple[Window, ...] = ()
-
-    def open(self, window: Window) -> None:
-        """Go on in a new window."""
-        self.opened += 1
-        self._ends = (*self._ends[:1], window)
-
-    @property
-    def first(self) -> Window:
-        """The first window."""
-        return self._ends[0]
+    def __init__(self, windows: Iterable[Window] = ()) -> None:
+        self.windows = list(windows)
 
     @property
     def window(self) -> Window:
         """The window that is open now."""
-        return self._ends[-1]
+        return self.windows[-1]

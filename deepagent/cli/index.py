@@ -15,7 +15,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from deepagent.errors import IndexFormatError, UsageError
+from deepagent.cli.terminal import interruptible
+from deepagent.errors import UsageError
 from deepagent.retrieval import Encoder, HashEncoder, Hit, SentenceEncoder, ToolIndex, read_catalogue
 from deepagent.retrieval.storage import read_manifest
 from deepagent.retrieval.text import clean
@@ -50,9 +51,8 @@ def build(
     """Index the tools of one or more catalogues. Texts that the older index holds are not encoded again."""
     chosen = _encoder(encoder)
     specs = [spec for source in sources for spec in read_catalogue(source)]
-    with _progress() as progress:
-        index = ToolIndex.build(specs, chosen, previous=_previous(out, chosen), progress=progress)
-    index.save(out)
+    with _progress() as progress, interruptible("what was encoded is kept: the same command goes on from there"):
+        index = ToolIndex.build_in(out, specs, chosen, progress=progress)
     typer.echo(f"{len(index)} tools in {out}")
 
 
@@ -81,17 +81,6 @@ def _encoder(name: EncoderName) -> Encoder:
     from deepagent.models import weights
 
     return SentenceEncoder(weights.path(_MINILM))
-
-
-def _previous(folder: Path, encoder: Encoder) -> ToolIndex | None:
-    """The index that is there already, if its vectors can be used again."""
-    if not folder.exists():
-        return None
-    try:
-        return ToolIndex.open(folder, encoder)
-    except IndexFormatError:
-        # It is about to be replaced as a whole: what is wrong with it no longer matters.
-        return None
 
 
 def _table(hits: list[Hit]) -> Table:

@@ -1,13 +1,14 @@
 """An index on disk.
 
-A folder holds `manifest.json` and the two files that it names by their SHA-256::
+A folder holds `manifest.json` and the files that it names by their SHA-256::
 
-    manifest.json               format, encoder, dimension, count, checksums
-    specs-<sha256>.jsonl        one tool per line, in order of their names
-    embeddings-<sha256>.npy     float32, shape (count, dimension), in the same order
+    manifest.json               format, encoder, dimension, count; for each part its files and their checksums
+    vectors-<sha256>.faiss      float32, one row per tool
+    graph-<sha256>.faiss        where the part is large: the HNSW graph over them
+    <array>-<sha256>.npy        names, entries, words and the rest of a `Segment`
 
 New files are written beside the old ones, then the manifest is replaced in one step: that is the moment at which the
-index changes. Nothing in here is pickled.
+index changes. A part that has not changed keeps its files. Nothing in here is pickled.
 """
 
 from __future__ import annotations
@@ -16,25 +17,48 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
-from pydantic_core import PydanticSerializationError
 
 from deepagent.actions import Frozen
-from deepagent.errors import IndexFormatError, OperatorError, ToolDefinitionError
+from deepagent.errors import IndexFormatError, OperatorError
+from deepagent.retrieval.dense import DenseIndex
 from deepagent.retrieval.encoders import Encoder
-from deepagent.tools import ToolSpec
+from deepagent.retrieval.segment import Segment
 
 if TYPE_CHECKING:
-    from deepagent.retrieval.encoders import Matrix
+    import numpy as np
+    from numpy.typing import NDArray
 
 _MANIFEST = "manifest.json"
-_OURS = re.compile(r"(specs|embeddings)-[0-9a-f]{16}\.(jsonl|npy)")
+_JOURNAL = "building.sqlite"
+_BUILDER = ".builder"
+_OURS = re.compile(r"[a-z-]+-[0-9a-f]{16}\.(npy|faiss|jsonl)")
+_HASHERS = 2
+
 _Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+_Kind = Annotated[str, Field(pattern=r"\A[a-z]+(-[a-z]+)?\z")]
+
+
+class Part(NamedTuple):
+    """A segment of an index.
+
+    Attributes:
+        segment: its tools.
+        gone: the rows of tools that are no longer part of the index, ascending.
+        files: the SHA-256 of the segment's files, by what they hold; empty where it was never on disk.
+    """
+
+    segment: Segment
+    gone: NDArray[np.int32]
+    files: Mapping[str, str] = MappingProxyType({})
 
 
 class Manifest(Frozen):
@@ -45,21 +69,19 @@ class Manifest(Frozen):
         encoder: name of the encoder that made the vectors.
         dimension: length of a vector.
         count: number of tools.
-        specs: SHA-256 of the file of tools.
-        embeddings: SHA-256 of the file of vectors.
+        parts: for each part the SHA-256 of its files, by what they hold.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     encoder: str
     dimension: int = Field(ge=1)
     count: int = Field(ge=0)
-    specs: _Sha256
-    embeddings: _Sha256
+    parts: tuple[dict[_Kind, _Sha256], ...]
 
     @property
-    def files(self) -> tuple[str, str]:
-        """Names of the files of tools and of vectors."""
-        return f"specs-{self.specs[:16]}.jsonl", f"embeddings-{self.embeddings[:16]}.npy"
+    def checksums(self) -> dict[str, str]:
+        """The SHA-256 of every file, by its name."""
+        return {_name(kind, checksum): checksum for part in self.parts for kind, checksum in part.items()}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -71,21 +93,21 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json((folder / _MANIFEST).read_bytes(), strict=True)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _missing(folder) from error
+        raise IndexFormatError(f"there is no tool index in {folder}; build it with `deepagent index build`") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "JSON"
         raise _damaged(folder, f"{_MANIFEST}, {where}: {first['msg']}") from error
 
 
-def read(folder: Path, encoder: Encoder) -> tuple[list[ToolSpec], Matrix]:
-    """Return the tools of an index and their vectors, these mapped into memory.
+def read(folder: Path, encoder: Encoder) -> list[Part]:
+    """Return the parts of an index, mapped into memory.
+
+    Every file's checksum is computed, by reading it once; some gigabyte a second on an ordinary processor.
 
     Raises:
         IndexFormatError: it is missing, damaged, or made by another encoder or version.
     """
-    if not folder.is_dir():
-        raise _missing(folder)
     try:
         with _locked(folder, fcntl.LOCK_SH):
             manifest = read_manifest(folder)
@@ -94,91 +116,135 @@ def read(folder: Path, encoder: Encoder) -> tuple[list[ToolSpec], Matrix]:
                     f"the index in {folder} was made by encoder {manifest.encoder}, not {encoder.name};"
                     " open it with that encoder, or build it again"
                 )
-            for name, expected in zip(manifest.files, (manifest.specs, manifest.embeddings), strict=True):
-                if _checksum(folder / name) != expected:
-                    raise _damaged(folder, f"the checksum of {name} is wrong")
-            return _read_specs(folder, manifest), _read_vectors(folder, manifest)
+            _verify(folder, manifest)
+            parts = [_read_part(folder, files) for files in manifest.parts]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if folder.is_dir():
+            raise _damaged(folder, f"{error.filename} cannot be read ({error.strerror})") from error
+        raise IndexFormatError(f"there is no tool index in {folder}; build it with `deepagent index build`") from error
     except OSError as error:
         raise _damaged(folder, f"{error.filename} cannot be read ({error.strerror})") from error
+    count = sum(len(part.segment) - len(part.gone) for part in parts)
+    if count != manifest.count or any(part.segment.dense.dimension != manifest.dimension for part in parts):
+        raise _damaged(folder, f"{_MANIFEST} and the files disagree")
+    return parts
 
 
-def write(folder: Path, specs: Iterable[ToolSpec], vectors: Matrix, encoder: Encoder) -> None:
-    """Replace the index in a folder, or make the first one.
+def write(folder: Path, parts: Sequence[Part], encoder: Encoder, dimension: int) -> list[Part]:
+    """Replace the index in a folder, or make the first one; returns the parts with the checksums of their files.
 
     Raises:
-        ToolDefinitionError: a tool's schema cannot be written as JSON.
         OperatorError: the folder cannot be written.
     """
-    import numpy as np
-
-    lines = [_line(spec) for spec in specs]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, fcntl.LOCK_EX):
-            with _partial(folder) as partial:
-                partial.write_bytes(b"".join(lines))
-                specs_sum = _install(partial, "specs-{}.jsonl")
-            with _partial(folder) as partial:
-                with partial.open("wb") as stream:
-                    np.save(stream, vectors, allow_pickle=False)
-                embeddings_sum = _install(partial, "embeddings-{}.npy")
+            files = [_write_part(folder, part) for part in parts]
             manifest = Manifest(
                 encoder=encoder.name,
-                dimension=vectors.shape[1],
-                count=len(lines),
-                specs=specs_sum,
-                embeddings=embeddings_sum,
+                dimension=dimension,
+                count=sum(len(part.segment) - len(part.gone) for part in parts),
+                parts=tuple(files),
             )
-            with _partial(folder) as partial:
-                partial.write_text(manifest.model_dump_json())
-                _install(partial, _MANIFEST)
+            text = manifest.model_dump_json()
+            _install(folder, lambda place: place.write_text(text), lambda checksum: _MANIFEST)
             for path in folder.iterdir():
-                if _OURS.fullmatch(path.name) and path.name not in manifest.files:
+                if _OURS.fullmatch(path.name) and path.name not in manifest.checksums:
                     path.unlink()
+    except (OSError, RuntimeError) as error:  # FAISS tells of a full disk by a RuntimeError
+        why = " ".join(str(getattr(error, "strerror", None) or error).split())[-200:]
+        raise OperatorError(
+            f"the index cannot be written to {folder}: {why}; free some space, or choose another folder"
+        ) from error
+    return [
+        Part(segment, gone, {kind: checksum for kind, checksum in made.items() if kind != "gone"})
+        for (segment, gone, _), made in zip(parts, files, strict=True)
+    ]
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """Keep other builders out of a folder; gives the place of the journal.
+
+    Raises:
+        OperatorError: another process builds there, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / _BUILDER).open("wb")
     except OSError as error:
         raise OperatorError(
             f"the index cannot be written to {folder}: {error.strerror}; choose another folder"
         ) from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OperatorError(
+                f"another process is building the index in {folder}; wait for it, or choose another folder"
+            ) from error
+        yield folder / _JOURNAL
 
 
-def _line(spec: ToolSpec) -> bytes:
-    try:
-        return spec.model_dump_json().encode() + b"\n"
-    except PydanticSerializationError as error:
-        raise ToolDefinitionError(f"the schema of {spec.name} cannot be written as JSON: {error}") from error
-
-
-def _read_specs(folder: Path, manifest: Manifest) -> list[ToolSpec]:
-    name, _ = manifest.files
-    try:
-        specs = [ToolSpec.model_validate_json(line) for line in (folder / name).read_bytes().splitlines()]
-    except ValidationError as error:
-        raise _damaged(folder, f"{name} holds something that is not a tool") from error
-    if len(specs) != manifest.count:
-        raise _damaged(folder, f"{name} holds {len(specs)} tools instead of {manifest.count}")
-    return specs
-
-
-def _read_vectors(folder: Path, manifest: Manifest) -> Matrix:
+def _read_part(folder: Path, files: dict[str, str]) -> Part:
     import numpy as np
 
-    _, name = manifest.files
+    places = {kind: folder / _name(kind, checksum) for kind, checksum in files.items()}
     try:
-        vectors: Matrix = np.load(folder / name, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise _damaged(folder, f"{name} is not an array") from error
-    if vectors.shape != (manifest.count, manifest.dimension) or vectors.dtype != np.float32:
-        raise _damaged(folder, f"{name} has shape {vectors.shape} of {vectors.dtype}")
-    return vectors
+        dense = DenseIndex.open(places.pop("vectors"), places.pop("graph", None))
+        # As plain arrays: every look at a memmap would make another memmap.
+        arrays = {kind: np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for kind, path in places.items()}
+        gone = arrays.pop("gone")
+        segment = Segment.from_arrays(arrays, dense)
+        if gone.dtype != np.int32 or gone.ndim != 1 or len(gone) > len(segment):
+            raise ValueError(f"gone is of {gone.dtype}, {gone.shape}")
+    except KeyError as error:
+        raise _damaged(folder, f"{_MANIFEST} names no file of {error}") from error
+    except (ValueError, RuntimeError) as error:  # of numpy, and of FAISS
+        raise _damaged(folder, " ".join(str(error).split())[-200:]) from error
+    return Part(segment, gone, {kind: checksum for kind, checksum in files.items() if kind != "gone"})
+
+
+def _write_part(folder: Path, part: Part) -> dict[str, str]:
+    """Write those files of a part that are not there already; returns the checksums of all."""
+    writers: dict[str, Callable[[Path], None]] = {
+        kind: partial(_save, array=array) for kind, array in part.segment.arrays().items()
+    }
+    writers["vectors"] = part.segment.dense.save_vectors
+    if part.segment.dense.has_graph:
+        writers["graph"] = part.segment.dense.save_graph
+    files = {"gone": _install(folder, partial(_save, array=part.gone), partial(_name, "gone"))}
+    for kind, put in writers.items():
+        known = part.files.get(kind)
+        there = known is not None and (folder / _name(kind, known)).is_file()
+        files[kind] = known if known is not None and there else _install(folder, put, partial(_name, kind))
+    return files
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    import numpy as np
+
+    with path.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def _name(kind: str, checksum: str) -> str:
+    suffix = "faiss" if kind in ("vectors", "graph") else "npy"
+    return f"{kind}-{checksum[:16]}.{suffix}"
+
+
+def _verify(folder: Path, manifest: Manifest) -> None:
+    checksums = manifest.checksums
+    with ThreadPoolExecutor(_HASHERS) as pool:
+        found = pool.map(_checksum, [folder / name for name in checksums])
+        for name, expected, actual in zip(checksums, checksums.values(), found, strict=True):
+            if actual != expected:
+                raise _damaged(folder, f"the checksum of {name} is wrong")
 
 
 def _checksum(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _missing(folder: Path) -> IndexFormatError:
-    return IndexFormatError(f"there is no tool index in {folder}; build it with `deepagent index build`")
 
 
 def _damaged(folder: Path, problem: str) -> IndexFormatError:
@@ -198,19 +264,15 @@ def _locked(folder: Path, kind: int) -> Iterator[None]:
         os.close(descriptor)
 
 
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    path = folder / ".partial"
+def _install(folder: Path, put: Callable[[Path], object], name: Callable[[str], str]) -> str:
+    """Write a file as a whole, give it the name that follows from its checksum, and return the checksum."""
+    place = folder / ".partial"
     try:
-        yield path
+        put(place)
+        checksum = _checksum(place)
+        with place.open("rb") as stream:
+            os.fsync(stream.fileno())
+        place.replace(folder / name(checksum))
     finally:
-        path.unlink(missing_ok=True)
-
-
-def _install(partial: Path, name: str) -> str:
-    """Give a finished file its name (`{}` stands for its checksum) and return its checksum."""
-    checksum = _checksum(partial)
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
-    partial.replace(partial.with_name(name.format(checksum[:16])))
+        place.unlink(missing_ok=True)
     return checksum

@@ -95,7 +95,7 @@ class RunStore:
                 log.owner.model_dump_json(), owners.heartbeat(), number,
             )  # fmt: skip
         try:
-            log.length = len(self.events(run))
+            log.events = [recorded.event for recorded in self.events(run)]
         except BaseException:
             log.release()
             raise
@@ -357,20 +357,18 @@ class RunStore:
 class RunLog:
     """One run's log while the run is alive: appends, keeps artifacts, tells listeners.
 
-    It holds no events itself, so that a long run takes no more memory than a short one.
-
     Args:
         store: where it is kept.
         id: the run's.
 
     Attributes:
-        length: how many events there are so far.
+        events: all so far.
         owner: this process, as the one that works on the run.
     """
 
     def __init__(self, store: RunStore, id: str) -> None:
         self.id = id
-        self.length = 0
+        self.events: list[Event] = []
         self.listeners: list[Callable[[Event], None]] = []
         self.owner = owners.claim()
         self._store = store
@@ -379,16 +377,11 @@ class RunLog:
     def append(self, *events: Event) -> None:
         """Write events, all or none, before anyone sees them."""
         at = self._clock + time.monotonic()
-        self._store.append(self.id, self.length + 1, events, at=at, owner=self.owner)
-        self.length += len(events)
+        self._store.append(self.id, len(self.events) + 1, events, at=at, owner=self.owner)
         for event in events:
+            self.events.append(event)
             for listener in self.listeners:
                 listener(event)
-
-    @property
-    def events(self) -> list[Event]:
-        """All events so far, read back from the store."""
-        return [recorded.event for recorded in self._store.events(self.id)]
 
     def keep(self, id: str, content: str | bytes) -> None:
         """Keep a text or a file as an artifact of this run."""

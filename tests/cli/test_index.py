@@ -53,7 +53,7 @@ def test_a_description_cannot_command_the_terminal(source: Path, tmp_path: Path)
 def test_json_is_one_hit_per_line(source: Path, tmp_path: Path):
     build(source, tmp_path / "index")
     hits = [json.loads(line) for line in index("search", tmp_path / "index", "rain", "--json").stdout.splitlines()]
-    assert [set(hit) for hit in hits] == [{"spec", "score", "dense", "lexical"}] * 3
+    assert [set(hit) for hit in hits] == [{"spec", "id", "score", "dense", "lexical"}] * 3
     assert hits[0]["spec"]["description"] == TOOLS[1]["description"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from deepagent.errors import WeightsError
 from deepagent.models import weights
-from deepagent.retrieval import HashEncoder, SentenceEncoder, ToolIndex
+from deepagent.retrieval import HashEncoder, Hit, SentenceEncoder, ToolIndex
 from deepagent.tools import ToolSpec
 
 SHOP = (
@@ -15,6 +15,14 @@ SHOP = (
     ToolSpec(name="forecast", description="Tomorrow's temperature and rain for a city.", toolset="weather"),
     ToolSpec(name="translate_text", description="Translate a text into another language.", toolset="language"),
 )
+
+
+def alike(some: list[Hit], others: list[Hit]) -> bool:
+    """Whether two searches found the same, but for the last bits of products."""
+    return [hit.spec for hit in some] == [hit.spec for hit in others] and all(
+        (one.score, one.dense, one.lexical) == pytest.approx((other.score, other.dense, other.lexical), abs=1e-5)
+        for one, other in zip(some, others, strict=True)
+    )
 
 
 @pytest.fixture

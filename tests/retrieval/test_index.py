@@ -15,7 +15,7 @@ from deepagent.retrieval.encoders import Progress
 from deepagent.retrieval.text import tool_text
 from deepagent.tools import ToolSpec
 
-from .conftest import SHOP
+from .conftest import SHOP, alike
 
 WORDS = ("alpha", "bicycle", "cinema", "dolphin", "elephant", "forest", "guitar", "harbour", "island", "jungle")
 DESCRIPTIONS = st.sets(st.frozensets(st.sampled_from(WORDS), min_size=1, max_size=5), min_size=1, max_size=12)
@@ -164,7 +164,8 @@ def test_a_rebuild_encodes_only_what_is_new():
     new = ToolSpec(name="convert", description="Exchange one currency for another.")
     rebuilt = ToolIndex.build([*SHOP[1:], new], encoder, previous=old)
     assert encoder.seen == [tool_text(new)]
-    assert rebuilt.search("exchange money") == ToolIndex.build([*SHOP[1:], new], HashEncoder()).search("exchange money")
+    fresh = ToolIndex.build([*SHOP[1:], new], HashEncoder())
+    assert alike(rebuilt.search("exchange money"), fresh.search("exchange money"))
 
 
 def test_vectors_of_another_encoder_are_not_taken_over(shop: ToolIndex):
@@ -178,7 +179,7 @@ def test_a_large_index_answers_like_a_small_one(many: Callable[[int], list[ToolS
     index.save(tmp_path)
     query = specs[1_234].description
     hits = ToolIndex.open(tmp_path, HashEncoder()).search(query, 20)
-    assert hits == index.search(query, 20)
+    assert alike(hits, index.search(query, 20))
     assert all(sorted(hit.spec.description.split()) == sorted(query.split()) for hit in hits[:1])
 
 

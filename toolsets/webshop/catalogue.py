@@ -92,7 +92,7 @@ class Shop:
 
     @cached_property
     def _index(self) -> LexicalIndex:
-        return LexicalIndex([_text(product) for product in self.products.values()])
+        return LexicalIndex.of([_text(product) for product in self.products.values()])
 
 
 def _text(product: Product) -> str:
