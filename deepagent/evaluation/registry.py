@@ -13,6 +13,8 @@ CONFIGS = Path(__file__).parent.parent / "configs" / "benchmarks"
 
 BUILT_IN = {
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
+    "spotify": "deepagent.evaluation.benchmarks.restbench:SpotifyBenchmark",
+    "tmdb": "deepagent.evaluation.benchmarks.restbench:TmdbBenchmark",
     "toolhop": "deepagent.evaluation.benchmarks.toolhop:ToolHop",
     "webshop": "deepagent.evaluation.benchmarks.webshop:WebShopBenchmark",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +170,8 @@ def _read(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ToolDefinitionError(f"is larger than {MAX_BYTES >> 20} MiB")
-        text = path.read_bytes().decode("utf-8-sig")
+        packed = path.read_bytes()
+        text = (_unpacked(packed) if path.suffix == ".gz" else packed).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ToolDefinitionError(f"is no UTF-8 text ({error.reason} at byte {error.start})") from error
     except OSError as error:
@@ -188,6 +190,17 @@ def _read(path: Path) -> Any:
     except RecursionError as error:
         raise ToolDefinitionError("is nested too deeply") from error
     _measure(data)
+    return data
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What a gzip file holds; never more than a document may have."""
+    try:
+        data = zlib.decompressobj(wbits=31).decompress(packed, MAX_BYTES + 1)
+    except zlib.error as error:
+        raise ToolDefinitionError(f"is no gzip file: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise ToolDefinitionError(f"is larger than {MAX_BYTES >> 20} MiB when unpacked")
     return data
 
 

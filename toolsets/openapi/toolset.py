@@ -46,7 +46,7 @@ class OpenApiConfig(BaseModel):
 
     kind: Literal["openapi"] = "openapi"
     document: Path
-    """A JSON or YAML file: OpenAPI 3.0 or 3.1, or Swagger 2.0."""
+    """A JSON or YAML file, also gzipped: OpenAPI 3.0 or 3.1, or Swagger 2.0."""
     name: str | None = None
     """Of the toolset; by default the API's title."""
     server: str | None = None

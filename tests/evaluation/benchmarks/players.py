@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from deepagent import Agent, RunStore, ScriptedModel
-from deepagent.actions import Action, Answer, Call, Execute
-from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
+from deepagent.actions import Action, Answer, Call, Execute, Observation
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Mode
 from deepagent.evaluation.runner import TaskResult, run_tasks
+from deepagent.runs.events import Event, Intended, Observed, Status
+from deepagent.transcript import Segment
 from tests.support import HASHED, answer, call, execute
 
 PLAIN = HASHED.model_copy(update={"execute": False, "fold": None, "cards": 500})
@@ -71,3 +74,20 @@ def oracle(benchmark: AnyBenchmark) -> Callable[[BenchmarkTask], Sequence[Action
 def empty(task: BenchmarkTask) -> Sequence[Action]:
     """An agent that says nothing at all."""
     return []
+
+
+Made = tuple[str, dict[str, Any], str, bool]
+"""A call: name, arguments, result, and whether it succeeded."""
+
+
+def episode(task: BenchmarkTask, answer: str | None, calls: Sequence[Made] = (), mode: Mode = "open-set") -> Episode:
+    """An episode of these calls, for scorers."""
+    events: list[Event] = []
+    for number, (name, arguments, result, ok) in enumerate(calls, 1):
+        events.append(Intended(step=number, thought="", action=Call(name=name, arguments=arguments)))
+        seen = Observation(text=result, error=None if ok else "tool_failed")
+        events.append(
+            Observed(step=number, observation=seen, segment=Segment(kind="observation", text=result), seconds=0)
+        )
+    status: Status = "answered" if answer is not None else "limit"
+    return Episode(task=task, mode=mode, answer=answer, status=status, events=events)

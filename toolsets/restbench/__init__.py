@@ -1,0 +1,1 @@
+"""RestBench: the TMDB and Spotify APIs as their documents describe them, and a mock server for each."""
