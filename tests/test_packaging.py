@@ -32,6 +32,8 @@ def test_the_wheel_holds_every_room_and_its_data(wheel):
         "deepagent/models/catalog.yaml",
         "deepagent/configs/demo.yaml",
         "deepagent/configs/models/embedded.yaml",
+        "deepagent/viewer/templates/run.html",
+        "deepagent/viewer/static/viewer.js",
     ]:
         assert path in names
     tracked = {str(path.relative_to(ROOT)) for path in ROOT.glob("deepagent/**/*.py") if "__pycache__" not in str(path)}

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from deepagent import __version__
-from deepagent.cli import doctor, evaluate, index, models, run, runs, tools
+from deepagent.cli import doctor, evaluate, index, models, run, runs, tools, view
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("view")(view.view)
 app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(runs.app, name="runs", help="Runs that were recorded.")

@@ -92,10 +92,18 @@ def write_files(
 
 
 def _open(path: Path | None) -> RunStore:
-    """The store, which looking at must not create where the user mistyped its name."""
+    return RunStore(existing_store(path))
+
+
+def existing_store(path: Path | None) -> Path:
+    """Where the store is, which looking at must not create where the user mistyped its name.
+
+    Raises:
+        UsageError: a store was named, and is not there.
+    """
     if path is not None and not path.exists():
         raise UsageError(f"there is no run store {path}; give the one that `deepagent run --store` wrote")
-    return RunStore(path or default_store())
+    return path or default_store()
 
 
 def _row(run: RunSummary) -> list[Text]:
