@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic_core import PydanticSerializationError
 
@@ -195,6 +195,13 @@ class RunStore:
         with _translated(self.path):
             query = f"SELECT count(*) FROM runs WHERE {where}"  # noqa: S608 (made of our own words)
             return int(self._connection.execute(query, values).fetchone()[0])
+
+    def values(self, what: Literal["model", "benchmark"]) -> list[str]:
+        """What runs can be told apart by: the models that they used, or the benchmarks that they are of."""
+        column = {"model": "model", "benchmark": "substr(benchmark, 1, instr(benchmark || '/', '/') - 1)"}[what]
+        with _translated(self.path):
+            query = f"SELECT DISTINCT {column} FROM runs WHERE {what} IS NOT NULL ORDER BY 1"  # noqa: S608 (our words)
+            return [str(row[0]) for row in self._connection.execute(query)]
 
     def summary(self, run: str) -> RunSummary:
         """One run as it stands now: its `state` says whether a process works on it.

@@ -56,6 +56,7 @@ def create_app(store: Path, *, token: str | None = None, hosts: frozenset[str] |
             Route("/runs/{run}", pages.show),
             Route("/runs/{run}/entries", pages.entries),
             Route("/runs/{run}/live", pages.live),
+            Route("/runs/{run}/decide", pages.decide, methods=["POST"]),
             Route("/runs/{run}/text/{sequence:int}/{name}", pages.text),
             Route("/runs/{run}/artifacts/{id:path}", pages.artifact),
             Mount("/static", StaticFiles(packages=[("deepagent.viewer", "static")])),

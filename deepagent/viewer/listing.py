@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 from urllib.parse import urlencode
 
-from deepagent.runs.store import RunStore, RunSummary
+from deepagent.runs.store import RunStore
+from deepagent.runs.summary import RunFilter, RunSummary, State
 
 PAGE = 50
 """Runs on one page."""
+STATES: tuple[State, ...] = tuple(state for part in get_args(State) for state in get_args(part))
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Filters:
     """Which runs are asked for; empty fields let all pass.
 
     Attributes:
-        text: part of task or answer, whatever its case.
+        text: part of id, task or answer.
         page: number of the page, from 1.
     """
 
@@ -30,10 +33,10 @@ class Filters:
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Filters:
         """From an address; what makes no sense there is ignored."""
-        page = query.get("page", "")
+        page, status = query.get("page", ""), query.get("status", "")
         return cls(
             text=query.get("text", "").strip(),
-            status=query.get("status", ""),
+            status=status if status in STATES else "",
             model=query.get("model", ""),
             benchmark=query.get("benchmark", ""),
             page=max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
@@ -46,6 +49,18 @@ class Filters:
     def any(self) -> bool:
         """Whether not all runs are asked for."""
         return bool(self.text or self.status or self.model or self.benchmark)
+
+    @property
+    def wanted(self) -> RunFilter:
+        """As the store is asked."""
+        return RunFilter.model_validate(
+            {
+                "state": self.status or None,
+                "text": self.text,
+                "model": self.model or None,
+                "benchmark": f"{self.benchmark}/" if self.benchmark else None,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -74,16 +89,5 @@ class Page:
 
 def listed(store: RunStore, filters: Filters) -> Page:
     """The page of runs."""
-    found = [run for run in store.runs(limit=100_000) if _fits(run, filters)]
-    start = (filters.page - 1) * PAGE
-    return Page(found[start : start + PAGE], len(found), filters)
-
-
-def _fits(run: RunSummary, filters: Filters) -> bool:
-    words = f"{run.started.task}\n{run.ended.answer if run.ended else ''}".casefold()
-    return (
-        filters.text.casefold() in words
-        and filters.status in ("", run.ended.status if run.ended else "unfinished")
-        and filters.model in ("", run.started.model)
-        and filters.benchmark in ("", (run.started.benchmark or "").partition("/")[0])
-    )
+    wanted = filters.wanted
+    return Page(store.runs(PAGE, offset=(filters.page - 1) * PAGE, only=wanted), store.count(wanted), filters)

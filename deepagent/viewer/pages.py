@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from deepagent.errors import UsageError
 from deepagent.viewer import text as texts
 from deepagent.viewer.chart import chart
 from deepagent.viewer.differences import compare, first_divergence, memories
 from deepagent.viewer.guard import Forms
-from deepagent.viewer.listing import Filters, listed
+from deepagent.viewer.listing import STATES, Filters, listed
 from deepagent.viewer.live import News, follow
 from deepagent.viewer.reader import Reader
-from deepagent.viewer.templating import STATUS_WORDS
 from deepagent.viewer.timeline import Entry, Timeline
 
 CHUNK = 40
@@ -54,6 +55,7 @@ class Pages:
     def open(self, reader: Reader) -> None:
         """Begin to answer."""
         self._reader = reader
+        self._templates.globals["decision"] = reader.store.decision
 
     def render(self, name: str, **values: Any) -> str:
         """A template as HTML."""
@@ -126,6 +128,21 @@ class Pages:
         if not state["live"]:
             yield News("over", {})
 
+    async def decide(self, request: Request) -> Response:
+        """A tool call is approved or refused."""
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        if not self._forms.marked(form.get("mark")):
+            return PlainTextResponse("This page is from an earlier start of the server; load it again.", 403)
+        run = self._timeline(request).run
+        step, call, approved = form.get("step", ""), form.get("call", ""), form.get("approved")
+        if not (step.isdecimal() and call.isdecimal() and approved in ("yes", "no")):
+            return PlainTextResponse("Say which call, and whether it is approved.", 400)
+        try:
+            self._reader.store.decide(run, int(step), int(call), approved=approved == "yes", by="page")
+        except UsageError as error:
+            return PlainTextResponse(str(error), 409)
+        return Response(None, 303, {"Location": f"/runs/{run}#step-{int(step)}"})
+
     async def compare(self, request: Request) -> Response:
         """Two runs side by side."""
         asked = request.query_params.getlist("run")
@@ -163,20 +180,22 @@ class Pages:
 
     def _state(self, timeline: Timeline) -> dict[str, Any]:
         """What the head and the end of a run's page tell."""
-        standing = timeline.ended.status if timeline.ended else "running"
+        standing = self._reader.store.summary(timeline.run).state
         return {
-            "timeline": timeline, "standing": standing, "live": standing == "running", "chart": chart(timeline),
-        }  # fmt: skip
+            "timeline": timeline,
+            "standing": standing,
+            "live": timeline.ended is None,
+            "resumable": standing not in ("answered", "forced", "running"),
+            "chart": chart(timeline),
+        }
 
     def _choices(self) -> list[tuple[str, str, Sequence[str]]]:
         """The filters that can be chosen: name, label, and the values that there are."""
-        runs = self._reader.store.runs(limit=100_000)
-        models = sorted({run.started.model for run in runs})
-        benchmarks = sorted({(run.started.benchmark or "").partition("/")[0] for run in runs} - {""})
+        store = self._reader.store
         return [
-            ("status", "Status", list(STATUS_WORDS)),
-            ("model", "Model", models),
-            ("benchmark", "Benchmark", benchmarks),
+            ("status", "Status", STATES),
+            ("model", "Model", store.values("model")),
+            ("benchmark", "Benchmark", store.values("benchmark")),
         ]
 
     def _page(self, name: str, **values: Any) -> HTMLResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from deepagent.errors import UsageError
 from deepagent.runs.store import RunStore
 from deepagent.viewer.timeline import Timeline
 
@@ -24,8 +25,11 @@ class Reader:
     def timeline(self, run: str) -> Timeline | None:
         """The run as it stands in the store now, or None where there is none."""
         timeline = self._timelines.pop(run, None) or Timeline(run)
-        for recorded in self.store.events(run, after=timeline.sequence):
-            timeline.add(recorded)
+        try:
+            for recorded in self.store.events(run, after=timeline.sequence):
+                timeline.add(recorded)
+        except UsageError:
+            return None
         if timeline.started is None:
             return None
         self._timelines[run] = timeline

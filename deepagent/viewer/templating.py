@@ -14,12 +14,13 @@ from deepagent.viewer import text
 STATUS_WORDS = {
     "running": "running",
     "answered": "answered",
-    "forced": "answered when asked",
+    "forced": "answered at a limit",
     "limit": "at a limit",
     "truncated": "window full",
     "failed": "failed",
     "interrupted": "interrupted",
-    "unfinished": "unfinished",
+    "waiting": "waits for approval",
+    "dead": "process gone",
 }
 """How a run stands, in words."""
 
@@ -45,6 +46,7 @@ def templates() -> Environment:
         "when": _when,
         "clock": lambda at: time.strftime("%H:%M:%S", time.localtime(at)),
         "json": lambda value: json.dumps(value, ensure_ascii=False),
+        "pretty": lambda value: json.dumps(value, ensure_ascii=False, indent=2)[:10_000],
         "arguments": _arguments,
         "status": lambda status: STATUS_WORDS.get(status, status),
     }

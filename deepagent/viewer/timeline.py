@@ -13,6 +13,8 @@ from typing import Any, Literal
 from deepagent.actions import Action, Observation
 from deepagent.models.base import Usage
 from deepagent.runs.events import (
+    ApprovalAsked,
+    ApprovalGiven,
     Ended,
     FoldBegan,
     Folded,
@@ -21,6 +23,7 @@ from deepagent.runs.events import (
     Observed,
     Recorded,
     Replied,
+    Resumed,
     Started,
     ToolCalled,
     ToolReturned,
@@ -44,13 +47,31 @@ class Said:
 
 @dataclass
 class Use:
-    """A tool call that code made."""
+    """A tool call that code made, by its number among those of the step."""
 
+    call: int
     name: str
     arguments: dict[str, Any]
     result: Said | None = None
     error: str | None = None
+    artifact: str | None = None
     simulated: bool = False
+
+
+@dataclass
+class Approval:
+    """A tool call that waits for a yes, or got its answer.
+
+    Attributes:
+        call: its number among those that the step's code makes; 0 where the step is the call.
+        by: who decided.
+    """
+
+    call: int
+    tool: str
+    arguments: dict[str, Any]
+    approved: bool | None = None
+    by: str = ""
 
 
 @dataclass
@@ -93,6 +114,7 @@ class StepEntry(Entry):
     observation: Observation | None = None
     result: Said | None = None
     uses: list[Use] = field(default_factory=list)
+    approvals: list[Approval] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     thinking: float = 0.0
     seconds: float | None = None
@@ -206,7 +228,7 @@ class Timeline:
         }  # fmt: skip
 
     def _notice(self, recorded: Recorded, label: str, text: str) -> None:
-        place = self._place(recorded, "notice", f"event-{recorded.sequence}")
+        place = self._place(recorded, "notice", f"note-{len(self.entries)}")
         self.entries.append(NoticeEntry(**place, label=label, text=text))
 
     def _step(self, recorded: Recorded, number: int) -> StepEntry:
@@ -251,14 +273,24 @@ class Timeline:
         step.argument = self._said(recorded, "action", argument(event.action))
 
     def _tool_called(self, recorded: Recorded, event: ToolCalled) -> None:
-        self._step(recorded, event.step).uses.append(Use(event.name, event.arguments))
+        self._step(recorded, event.step).uses.append(Use(event.call, event.name, event.arguments))
 
     def _tool_returned(self, recorded: Recorded, event: ToolReturned) -> None:
-        uses = self._step(recorded, event.step).uses
-        if 0 < event.call <= len(uses):  # calls are numbered in the order they began
-            use = uses[event.call - 1]
-            use.result, use.error = self._said(recorded, "result", event.result), event.error
-            use.simulated = event.simulated
+        for use in reversed(self._step(recorded, event.step).uses):
+            if use.call == event.call:
+                use.result, use.error = self._said(recorded, "result", event.result), event.error
+                use.artifact, use.simulated = event.artifact, event.simulated
+                return
+
+    def _approval_asked(self, recorded: Recorded, event: ApprovalAsked) -> None:
+        approvals = self._step(recorded, event.step).approvals
+        if all(known.call != event.call for known in approvals):  # a run that is resumed asks again
+            approvals.append(Approval(event.call, event.tool, event.arguments))
+
+    def _approval_given(self, recorded: Recorded, event: ApprovalGiven) -> None:
+        for asked in self._step(recorded, event.step).approvals:
+            if asked.call == event.call:
+                asked.approved, asked.by = event.approved, event.by
 
     def _observed(self, recorded: Recorded, event: Observed) -> None:
         step = self._step(recorded, event.step)
@@ -287,6 +319,13 @@ class Timeline:
     def _ended(self, recorded: Recorded, event: Ended) -> None:
         self.ended = event
         self._said(recorded, "answer", event.answer or "")
+
+    def _resumed(self, recorded: Recorded, event: Resumed) -> None:
+        if self.ended is not None:
+            self._notice(recorded, self.ended.status, self.ended.reason)
+        self.ended = self.folding = None
+        cells = f"; {event.rebuilt} cells were run again for their variables" if event.rebuilt else ""
+        self._notice(recorded, "resumed", f"with {event.model}{cells}")
 
     def _unknown(self, recorded: Recorded, event: Any) -> None:
         """An event of a kind that the page does not tell more of."""

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from deepagent.actions import Answer, Search
+from deepagent.runs.events import Resumed
 from deepagent.viewer.pages import CHUNK
 from tests.support import answer, call, execute, record
 from tests.viewer.runs import HOSTILE, HUGE, begin, end, fold, step, write_run
@@ -38,7 +39,7 @@ def test_the_newest_runs_come_first_page_by_page(page, store):
         ("benchmark=toolhop", ["plums"]),
         ("status=answered&model=large&text=pear", ["pears"]),
         ("text=%25", []),
-        ("status=nonsense", []),
+        ("status=dead", []),
     ],
 )
 def test_runs_are_found_by_text_status_model_and_benchmark(page, store, query, found):
@@ -179,3 +180,25 @@ def test_two_runs_stand_side_by_side(page, store):
     rows = re.findall(r'<tr class="([^"]+)" id="pair-(\d+)"', text)
     assert rows == [("same", "0"), ("same", "1"), ("differs split", "2"), ("differs", "3")]
     assert 'href="?run=' in text
+
+
+def test_a_run_that_went_on_tells_both_lives(page, store):
+    log = begin(store)
+    step(log, 1)
+    end(log, 1, status="interrupted", answer=None)
+    assert "deepagent run --resume" in page.get(f"/runs/{log.id}").text
+    log.append(Resumed(model="scripted", context=8192, settings={}, rebuilt=3))
+    step(log, 2, Answer(text="7"))
+    end(log, 2, answer="7")
+    text = page.get(f"/runs/{log.id}").text
+    assert re.findall(r"<strong>(\w+)</strong>", text) == ["interrupted", "resumed"]
+    assert "3 cells were run again" in text
+    assert "--resume" not in text
+
+
+def test_a_run_whose_process_is_gone_says_so(page, store):
+    log = begin(store)
+    step(log, 1)
+    log.release()
+    assert "process gone" in page.get("/").text
+    assert "Its process is gone" in page.get(f"/runs/{log.id}").text
