@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepagent.budget import Limits
     from deepagent.config import AgentConfig
     from deepagent.errors import DeepAgentError, OperatorError, ToolError, UsageError
-    from deepagent.memory.folder import FoldConfig
+    from deepagent.memory.config import FoldConfig
     from deepagent.models.base import Sampling
     from deepagent.models.scripted import ScriptedModel
     from deepagent.runs.store import RunStore
@@ -54,7 +54,7 @@ _HOMES = {
     "AgentConfig": "config",
     "DeepAgentError": "errors",
     "Delta": "agent",
-    "FoldConfig": "memory.folder",
+    "FoldConfig": "memory.config",
     "Limits": "budget",
     "OperatorError": "errors",
     "Run": "agent",

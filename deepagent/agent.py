@@ -28,7 +28,7 @@ from deepagent.config import ENCODERS, AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect
 from deepagent.errors import ConfigError, TaskError, UsageError
 from deepagent.invocation import Approve
-from deepagent.memory.folder import MemoryFolder
+from deepagent.memory.plainer import make_folder
 from deepagent.memory.recall import RECALL
 from deepagent.models import weights
 from deepagent.models.base import Model, Usage
@@ -263,7 +263,7 @@ class Agent:
             search=size > config.cards and config.search == "asked",
             call=size > 0 and config.call,
             execute=config.execute,
-            fold=config.fold is not None,
+            fold=config.fold is not None and "asked" in config.fold.triggers,
             tools=size > 0,
             packages=config.sandbox.packages,
             guidance=config.guidance,
@@ -272,7 +272,7 @@ class Agent:
         session = Session(
             task,
             model=model,
-            folder=MemoryFolder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
+            folder=make_folder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
             dialect=self._dialect(model, abilities),
             abilities=abilities,
             catalogue=catalogue,

@@ -33,6 +33,10 @@ class Budget:
     Args:
         limits: the most that may be spent.
         clock: monotonic seconds; tests pass their own.
+
+    Attributes:
+        idle: steps in a row that repeated an earlier one or held no action.
+        failing: steps in a row that did so or failed.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,6 +45,7 @@ class Budget:
         self.folds = 0
         self.tokens = 0
         self.idle = 0
+        self.failing = 0
         self._clock = clock
         self._start = clock()
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from deepagent import plugins
 from deepagent.budget import Limits
-from deepagent.memory.folder import FoldConfig
+from deepagent.memory.config import FoldConfig
 from deepagent.models.base import Sampling
 from deepagent.models.roles import Role
 from deepagent.sandbox import SandboxConfig

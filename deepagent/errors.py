@@ -28,6 +28,7 @@ The three branches are three audiences, so that a handler can say whom it speaks
         ├── IndexFormatError       an index on disk is damaged, or was made by another encoder
         ├── StoreError             the run store cannot be read or written
         └── FoldError              the history cannot be made to fit the window
+            └── StuckError         folding brings nothing new any more
 
 A message is one line: what happened, why, and what to do about it.
 """
@@ -149,3 +150,7 @@ class StoreError(OperatorError):
 
 class FoldError(OperatorError):
     """A fold could not make the history smaller than the window."""
+
+
+class StuckError(FoldError):
+    """Two folds in a row, and no step between them succeeded: a third would change nothing."""

@@ -77,6 +77,7 @@ class Performer:
         self._abilities = abilities
         self._config = config
         self._log = log
+        self.result_tokens = result_tokens
         self._limit = self._room = result_tokens * BYTES_PER_TOKEN
         self.recall = recall_tool(log, length=self._limit // 2)
         self.granted: dict[str, Tool] = {}

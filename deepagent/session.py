@@ -14,10 +14,10 @@ from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, Parsed
-from deepagent.errors import ContextOverflowError, FoldError, OperatorError, UsageError
+from deepagent.errors import ContextOverflowError, FoldError, OperatorError, StuckError, UsageError
 from deepagent.grammar import Grammar
 from deepagent.invocation import Approve
-from deepagent.memory.folder import MemoryFolder
+from deepagent.memory.folder import Folder
 from deepagent.memory.recall import RECALL
 from deepagent.models.base import Generated, Listen, Model, Usage, Watch
 from deepagent.models.failures import RefusedError
@@ -63,7 +63,7 @@ class Session:
         task: str,
         *,
         model: Model,
-        folder: MemoryFolder | None,
+        folder: Folder | None,
         dialect: Dialect,
         abilities: Abilities,
         catalogue: Catalogue,
@@ -170,7 +170,7 @@ class Session:
                     raise
                 continue  # the next turn of the loop says so
             except (FoldError, ContextOverflowError) as error:
-                return await self._force(str(error), "truncated")
+                return await self._force(str(error), "stuck" if isinstance(error, StuckError) else "truncated")
             if self._answer is not None:
                 return self._end("answered", "the model answered")
 
@@ -213,6 +213,8 @@ class Session:
             if done:
                 in_vain = all(seen.repeats is not None or seen.error == "malformed" for seen, _ in done.values())
                 self._budget.idle = self._budget.idle + 1 if in_vain else 0
+                worked = not in_vain and any(seen.ok for seen, _ in done.values())
+                self._budget.failing = 0 if worked else self._budget.failing + 1
                 for number, (step, action) in enumerate(actions):
                     observation, seconds = done.get(step, (otherwise, 0.0))
                     await self._observe(number, (step, action), parsed, reply, observation, seconds)
@@ -313,7 +315,16 @@ class Session:
         restore = "" if dropped else parsed.restore
         segment = await self._shown(done, observation.text, restore, begun, answers)
         self._log.append(
-            Observed(step=step, observation=observation, segment=segment, seconds=seconds, dropped=dropped)
+            Observed(
+                step=step,
+                observation=observation,
+                segment=segment,
+                seconds=seconds,
+                dropped=dropped,
+                begun=begun,
+                idle=self._budget.idle,
+                failing=self._budget.failing,
+            )
         )
         for piece in [] if dropped or number else reply:
             self._windows.open.append(piece)
@@ -332,9 +343,12 @@ class Session:
     async def _fold_as_asked(self, step: int, parsed: Parsed, reply: Sequence[Segment]) -> None:
         try:
             await self._windows.fold("asked")
+        except StuckError:
+            raise
         except FoldError as error:
             declined = Observation(text=f"Not folded: {error}. Go on.", error="fold")
             self._budget.idle += 1
+            self._budget.failing += 1
             await self._observe(0, (step, parsed.action), parsed, reply, declined, 0.0)
 
     async def _force(self, reason: str, otherwise: Status) -> Ended:

@@ -162,12 +162,29 @@ class Window:
 
 
 class Transcript:
-    """All windows of a run, oldest first."""
+    """The windows of a run: the first, whose opening all others share, and the one that is open now.
 
-    def __init__(self, windows: Iterable[Window] = ()) -> None:
-        self.windows = list(windows)
+    Those between are in the log; a long run must not take more memory than a short one.
+
+    Attributes:
+        opened: how many windows there have been.
+    """
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self._ends: tuple[Window, ...] = ()
+
+    def open(self, window: Window) -> None:
+        """Go on in a new window."""
+        self.opened += 1
+        self._ends = (*self._ends[:1], window)
+
+    @property
+    def first(self) -> Window:
+        """The first window."""
+        return self._ends[0]
 
     @property
     def window(self) -> Window:
         """The window that is open now."""
-        return self.windows[-1]
+        return self._ends[-1]

@@ -9,15 +9,17 @@ from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect
-from deepagent.errors import FoldError, TaskError
-from deepagent.memory.folder import Folding, MemoryFolder, from_log
+from deepagent.errors import FoldError, StuckError, TaskError
+from deepagent.memory.config import FoldConfig, Trigger
+from deepagent.memory.folder import Folder, Folding
+from deepagent.memory.ledger import telling
 from deepagent.memory.recall import RECALL
 from deepagent.memory.render import render_memory
 from deepagent.memory.schema import Memory
 from deepagent.models.base import Model, Usage
 from deepagent.performer import Performer
 from deepagent.runs.events import FoldBegan, Folded, WindowOpened
-from deepagent.runs.steps import steps
+from deepagent.runs.steps import Steps
 from deepagent.runs.store import RunLog
 from deepagent.tools import Tool
 from deepagent.transcript import BYTES_PER_TOKEN, Segment, Transcript, Window, clipped
@@ -54,7 +56,7 @@ class Windows:
         task: str,
         *,
         model: Model,
-        folder: MemoryFolder | None,
+        folder: Folder | None,
         dialect: Dialect,
         abilities: Abilities,
         catalogue: Catalogue,
@@ -77,7 +79,9 @@ class Windows:
         self._spend = spend
         self._transcript = Transcript()
         self._memory: Memory | None = None
-        self._folded_steps = 0
+        self._steps = Steps()  # of the open window
+        self._futile = 0  # folds in a row since the last step that succeeded
+        log.listeners.append(self._steps.hear)
         self._unfoldable = 0  # tokens below which folding is not tried again
         self.begun = ""
 
@@ -114,52 +118,76 @@ class Windows:
         return [tool for tool in found if tool is not None]
 
     def _open(self, window: Window, *before: Folded) -> None:
-        number = len(self._transcript.windows) + 1
+        number = self._transcript.opened + 1
         self._log.append(
             *before,
             WindowOpened(number=number, messages=window.messages, segments=window.segments, functions=window.functions),
         )
-        self._transcript.windows.append(window)
+        self._transcript.open(window)
 
     async def make_room(self) -> None:
-        """Fold when the window is nearly full.
+        """Fold when the window is nearly full, or the run is stuck.
 
         Raises:
             FoldError: it is full, and cannot be folded.
         """
-        tokens = self.open.tokens
+        config, tokens = self._config.fold, self.open.tokens
         full = tokens + MIN_REPLY > self._model.context
-        if self._config.fold is None:
-            if tokens + ROOM_TO_ANSWER > self._model.context:
-                raise FoldError("the window is full and folding is off")
-        elif full or tokens > max(self._model.context * self._config.fold.at, self._unfoldable):
+        due = self._due(config) if config is not None else None
+        if due is not None:
             try:
-                await self.fold("window")
+                await self.fold(due)
+            except StuckError:
+                raise
             except FoldError:
                 if full:
                     raise
                 self._unfoldable = self._model.context  # what is left of the window can still be used
+        elif (config is None or "window" not in config.triggers) and tokens + ROOM_TO_ANSWER > self._model.context:
+            raise FoldError("the window is full and folding is off")
 
-    async def fold(self, reason: str) -> None:
+    def _due(self, config: FoldConfig) -> Trigger | None:
+        """What calls for a fold now."""
+        tokens, context = self.open.tokens, self._model.context
+        if "window" in config.triggers:
+            nearly = context * config.at if config.at else context - self._needs
+            if tokens + MIN_REPLY > context or tokens > max(nearly, self._unfoldable):
+                return "window"
+        failing = self._budget.failing
+        if "stuck" in config.triggers and failing and failing % config.stuck == 0 and self._steps.held:
+            return "stuck"
+        return None
+
+    @property
+    def _needs(self) -> int:
+        """Tokens that an ordinary reply, the longest result and then the demand for an answer may take."""
+        reply = min(self._config.sampling.max_tokens, self._model.context // 8)
+        return reply + self._performer.result_tokens + ROOM_TO_ANSWER
+
+    async def fold(self, reason: Trigger) -> None:
         """Replace the window by memory; nothing changes until the new one is small enough, and logged.
 
         Raises:
+            StuckError: two folds have brought nothing.
             FoldError: folding is off or used up, or would not make the history smaller.
         """
         folder, config = self._folder, self._config.fold
-        if folder is None or config is None:
+        if folder is None or config is None or reason not in config.triggers:
             raise FoldError("folding is off")
         if not self._budget.may_fold:
             raise FoldError(f"the limit of {self._config.limits.folds} folds is reached")
         began, before = time.monotonic(), self.open.tokens
-        prompt = self._transcript.windows[0].segments[0]
+        prompt = self._transcript.first.segments[0]
         if prompt.tokens > before * config.shrink:
             raise FoldError("the history is still short")
+        if self._futile and not self._progress:
+            raise StuckError("nothing has succeeded since the last fold, nor before it: the run is stuck")
+        most = int(before * config.shrink)
         self._log.append(FoldBegan(reason=reason, tokens=before))
-        done = steps(self._log.events)
-        folding = await folder.fold(self._task, done, self._folded_steps, self._memory)
+        room = self._room(most - prompt.tokens) * BYTES_PER_TOKEN
+        folding = await folder.fold(self._task, self._steps.held, self._memory, room)
         self._spend(folding.usage)
-        await self._change(reason, folding, len(done), int(before * config.shrink), began)
+        await self._change(reason, folding, most, began)
 
     async def make_room_to_answer(self) -> None:
         """Where the window is too full even for an answer, go on in one whose memory the log alone makes.
@@ -168,45 +196,58 @@ class Windows:
             FoldError: not even that fits.
         """
         room = self._model.context - ROOM_TO_ANSWER
-        if self.open.tokens > room and self._config.fold is not None:
-            done = steps(self._log.events)
-            folding = Folding(from_log(self._task, done, self._memory), Usage(), ())
-            await self._change("limit", folding, len(done), room, time.monotonic())
+        if self.open.tokens > room and self._folder is not None:
+            left = self._room(room - self._transcript.first.segments[0].tokens) * BYTES_PER_TOKEN
+            memory = self._folder.from_log(self._task, self._steps.held, self._memory, left)
+            await self._change("limit", Folding(memory), room, time.monotonic())
 
-    async def _change(self, reason: str, folding: Folding, covered: int, most: int, began: float) -> None:
-        """Open a window of at most `most` tokens with the memory; `covered` steps are in it."""
-        first = self._transcript.windows[0]  # every window opens alike, so that its beginning stays cached
+    @property
+    def _progress(self) -> int:
+        """Steps of the open window that succeeded."""
+        return sum(telling(step) and step.observation is not None and step.observation.ok for step in self._steps.held)
+
+    async def _change(self, reason: str, folding: Folding, most: int, began: float) -> None:
+        """Open a window of at most `most` tokens with the memory."""
+        first = self._transcript.first  # every window opens alike, so that its beginning stays cached
         prompt = first.segments[0]
-        segment = await self._memory_segment(folding.memory, most - prompt.tokens)
+        segment = await self._memory_segment(folding.memory, most - prompt.tokens, stuck=reason == "stuck")
         self._budget.folds += 1
+        progress = self._progress
         folded = Folded(
             number=self._budget.folds,
             reason=reason,
             memory=folding.memory.model_dump(mode="json"),
             before=self.open.tokens,
             after=prompt.tokens + segment.tokens,
+            progress=progress,
             usage=folding.usage,
             seconds=time.monotonic() - began,
             problems=folding.problems,
         )
         self._open(Window(first.messages, (prompt, segment), first.functions), folded)
-        self._memory, self._folded_steps = folding.memory, covered
+        self._memory = folding.memory
+        self._futile = 0 if progress else self._futile + 1
+        self._steps.clear()
         self.begun, self._unfoldable = "", 0
         self._performer.forget_window()
 
-    async def _memory_segment(self, memory: Memory, room: int) -> Segment:
-        """Memory and the tools at hand as the text that the new window goes on from, within `room` tokens."""
-        tokens = min(room, int(self._model.context * (self._config.fold.memory if self._config.fold else 1)))
-        used = [record.tool_name for record in memory.tool.tools_used]
+    def _room(self, left: int) -> int:
+        """Tokens that memory may take where `left` are left for it."""
+        return min(left, int(self._model.context * (self._config.fold.memory if self._config.fold else 1)))
+
+    async def _memory_segment(self, memory: Memory, left: int, *, stuck: bool) -> Segment:
+        """Memory and the tools at hand as the text that the new window goes on from, within `left` tokens."""
+        tokens = self._room(left)
         granted = self._performer.granted
-        names = dict.fromkeys([*used[-_CARDS_AFTER_FOLD:], *self._performer.found])
+        names = dict.fromkeys([*memory.tools[-_CARDS_AFTER_FOLD:], *self._performer.found])
         at_hand = [granted[name] for name in names if name in granted and name != RECALL]
         cards = "\n".join(tool.spec.card for tool in at_hand if self._abilities.search)
         for share in (1.0, 0.7, 0.45, 0.25):
             limit = int(tokens * BYTES_PER_TOKEN * share)
             shown = clipped(cards, limit // 2)
             head = f"Tools found so far:\n{shown}\n" if shown else ""
-            text = f"Work done so far:\n{render_memory(memory, limit - len(head))}\n{head}Go on from here."
+            end = "The last steps led nowhere. Go on in another way." if stuck else "Go on from here."
+            text = f"Work done so far:\n{render_memory(memory, limit - len(head.encode()))}\n{head}{end}"
             segment = await self._model.observation(self._dialect.memory(text))
             if segment.tokens <= tokens:
                 return segment

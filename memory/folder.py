@@ -1,56 +1,35 @@
 """Folding: old memory plus the window's steps become new memory.
 
-Three parallel calls to the auxiliary model (DeepAgent, arXiv 2510.21618, eq. 4), each held to a JSON Schema, checked,
-asked once more when wrong, and replaced by what the log alone can tell when wrong again. So a broken auxiliary model
-makes memory poorer, but never ends a run.
+Three parallel calls to the auxiliary model (DeepAgent, arXiv 2510.21618, eq. 4), each held to a JSON Schema, checked
+against the log, asked once more when wrong, and replaced by what the log alone can tell when wrong again. So a broken
+auxiliary model makes memory poorer, but never ends a run.
+
+Only the steps since the fold before are read: a fold costs what its window holds, however long the run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from deepagent.errors import ModelError
 from deepagent.memory import prompts
-from deepagent.memory.ledger import ledger, shorten, telling, tool_records
+from deepagent.memory.asking import Asked, Auxiliary
+from deepagent.memory.checks import Log
+from deepagent.memory.config import FoldConfig
+from deepagent.memory.ledger import telling
+from deepagent.memory.merging import Narrative, from_log, merged
 from deepagent.memory.render import render_memory, render_step
-from deepagent.memory.schema import (
-    EpisodicMemory,
-    KeyEvent,
-    Memory,
-    ToolMemory,
-    ToolNotes,
-    WorkingMemory,
-)
-from deepagent.models.base import Model, Sampling, Usage
+from deepagent.memory.schema import EpisodicNotes, Memory, ToolNotes, WorkingMemory
+from deepagent.models.base import Model, Usage
 from deepagent.runs.steps import Step
-from deepagent.transcript import BYTES_PER_TOKEN, Message, clipped
+from deepagent.transcript import BYTES_PER_TOKEN, clipped
 
-Part = TypeVar("Part", bound=BaseModel)
-
-_RULES = 6
 _PROMPT_TOKENS = 400
 """Room for instructions and the schema in a folding call."""
-
-
-class FoldConfig(BaseModel):
-    """When and how history is folded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    at: float = Field(0.75, gt=0, lt=1)
-    """Fold by itself when the window holds this share of the model's context."""
-    shrink: float = Field(0.7, gt=0, lt=1)
-    """The new window must be at most this share of the old one."""
-    memory: float = Field(0.25, gt=0, lt=1)
-    """Memory in the new window takes at most this share of the model's context."""
-    max_tokens: int = Field(700, ge=64)
-    """Longest reply of one folding call; at most a quarter of the auxiliary model's context is used."""
+_LEAST_ROOM = 600
+"""Bytes of memory and history that a folding call reads at least, however long the task."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +41,31 @@ class Folding:
     """
 
     memory: Memory
-    usage: Usage
-    problems: tuple[str, ...]
+    usage: Usage = field(default_factory=Usage)
+    problems: tuple[str, ...] = ()
+
+
+class Folder(Protocol):
+    """Makes memory from history."""
+
+    async def fold(self, task: str, steps: Sequence[Step], previous: Memory | None, room: int) -> Folding:
+        """Compress.
+
+        Args:
+            task: the task statement.
+            steps: the steps since the fold before, or since the beginning.
+            previous: the memory of the fold before.
+            room: bytes that memory may take in the window.
+        """
+        ...
+
+    def from_log(self, task: str, steps: Sequence[Step], previous: Memory | None, room: int) -> Memory:
+        """The same without asking any model."""
+        ...
 
 
 class MemoryFolder:
-    """Makes memory from history.
+    """Folds into the three memories on a ledger.
 
     Args:
         model: the auxiliary model.
@@ -75,144 +73,83 @@ class MemoryFolder:
     """
 
     def __init__(self, model: Model, config: FoldConfig) -> None:
+        reply = reply_tokens(model, config)
         self._model = model
-        self._config = config
+        self._reply = reply
+        self._auxiliary = Auxiliary(model, reply, config.seconds)
+        self._tool_memory = config.tool_memory
 
-    async def fold(self, task: str, steps: Sequence[Step], since: int, previous: Memory | None) -> Folding:
-        """Compress.
-
-        Args:
-            task: the task statement.
-            steps: all steps of the run; counts and the ledger are taken from them.
-            since: index of the first step that `previous` does not cover.
-            previous: the memory of the fold before.
-        """
+    async def fold(self, task: str, steps: Sequence[Step], previous: Memory | None, room: int) -> Folding:
+        """See `Folder.fold`."""
         usage = Usage()
         problems: list[str] = []
-        memory = previous
-        for history in self._chunks([step for step in steps[since:] if telling(step)], self._room(task) * 2 // 3):
-            known = render_memory(memory, self._room(task) // 3) if memory else ""
-            episodic, working, notes = await asyncio.gather(
-                self._ask(EpisodicMemory, prompts.question(prompts.EPISODIC, task, known, history)),
-                self._ask(WorkingMemory, prompts.question(prompts.WORKING, task, known, history)),
-                self._ask(ToolNotes, prompts.question(prompts.TOOL, task, known, history)),
+        log = Log(task, steps, previous)
+        narrative = Narrative.of(previous)
+        readable = reading_room(self._model, self._reply, task)
+        for history in chunks(steps, readable * 2 // 3):
+            known = render_memory(narrative.over(previous), readable // 3) if previous or narrative.told else ""
+            episodic, working, notes = await self._ask(task, known, history)
+            for asked in (episodic, working, notes):
+                usage += asked.usage
+                problems.extend(asked.problems)
+            narrative = narrative.then(
+                log.episodic(episodic.part) if episodic.part else None,
+                log.working(working.part) if working.part else None,
+                log.notes(notes.part) if notes.part else None,
             )
-            for _, spent, found in (episodic, working, notes):
-                usage += spent
-                problems.extend(found)
-            memory = _combine(task, steps, memory, episodic[0], working[0], notes[0])
-        if memory is None:
-            memory = from_log(task, steps, None)
-        return Folding(memory=memory, usage=usage, problems=tuple(problems))
+        memory = merged(task, steps, previous, narrative, room, tool_memory=self._tool_memory)
+        return Folding(memory=memory, usage=usage, problems=(*problems, *log.dropped))
 
-    def _room(self, task: str) -> int:
-        """Bytes of memory and history that one folding call can take."""
-        tokens = self._model.context - self._reply_tokens - _PROMPT_TOKENS
-        return max(600, tokens * BYTES_PER_TOKEN - len(task.encode()))
+    def from_log(self, task: str, steps: Sequence[Step], previous: Memory | None, room: int) -> Memory:
+        """See `Folder.from_log`."""
+        return from_log(task, steps, previous, room, tool_memory=self._tool_memory)
 
-    @property
-    def _reply_tokens(self) -> int:
-        return min(self._config.max_tokens, self._model.context // 4)
+    async def _ask(
+        self, task: str, known: str, history: str
+    ) -> tuple[Asked[EpisodicNotes], Asked[WorkingMemory], Asked[ToolNotes]]:
+        def question(asked: str) -> str:
+            return prompts.question(asked, task, known, history)
 
-    def _chunks(self, steps: Sequence[Step], limit: int) -> list[str]:
-        """History in pieces of at most `limit` bytes, so that a folding call never overflows its own window."""
-        chunks: list[str] = []
-        for step in steps:
-            text = render_step(step)
-            while text:
-                piece = clipped(text, limit)
-                text = text[len(piece) :]
-                if chunks and len(chunks[-1].encode()) + len(piece.encode()) < limit:
-                    chunks[-1] += f"\n{piece}"
-                else:
-                    chunks.append(piece)
-        return chunks
-
-    async def _ask(self, part: type[Part], question: str) -> tuple[Part | None, Usage, list[str]]:
-        """One memory: asked, checked, asked again with the error, or None."""
-        messages = [Message(role="system", content=prompts.system()), Message(role="user", content=question)]
-        sampling = Sampling(temperature=0, max_tokens=self._reply_tokens)
-        usage = Usage()
-        problems: list[str] = []
-        for _ in range(2):
-            try:
-                reply = await self._model.chat(messages, sampling, schema=part.model_json_schema())
-            except ModelError as error:
-                problems.append(f"{part.__name__}: {error}")
-                break
-            usage += reply.usage
-            try:
-                return part.model_validate_json(reply.segment.text.strip()), usage, problems
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "the whole"
-                problem = f"{part.__name__}: {where}: {first['msg']}"
-                problems.append(problem)
-                mend = f"That does not fit the schema: {problem}. Answer with the corrected JSON only, and be brief."
-                messages = [
-                    *messages[:2],
-                    Message(role="assistant", content=reply.segment.text[:2000]),
-                    Message(role="user", content=mend),
-                ]
-        problems.append(f"{part.__name__}: taken from the log instead")
-        return None, usage, problems
-
-
-def _experience(steps: Sequence[Step], previous: ToolMemory, notes: ToolNotes | None) -> ToolMemory:
-    """Counts from the log, words from the newest notes that have any, and the rules of all folds, newest first."""
-    words = {record.tool_name: (record.response_pattern, record.experience) for record in previous.tools_used}
-    if notes is not None:
-        words |= {note.tool_name: (note.response_pattern, note.experience) for note in notes.tools_used}
-    rules = dict.fromkeys((*(notes.derived_rules if notes else ()), *previous.derived_rules))
-    return ToolMemory(tools_used=tool_records(steps, words), derived_rules=tuple(rules)[:_RULES])
-
-
-def _step_number(cited: str) -> int | None:
-    """The step that an event cites; the model may cite as "3" or "step 3", and invents the rest."""
-    number = re.fullmatch(r"(?:step\s*)?(\d+)", cited.strip(), re.IGNORECASE)
-    return int(number.group(1)) if number else None
-
-
-def from_log(task: str, steps: Sequence[Step], previous: Memory | None) -> Memory:
-    """Memory without any model: what the log knows, and the words of the fold before."""
-    return _combine(task, steps, previous, None, None, None)
-
-
-def _combine(
-    task: str,
-    steps: Sequence[Step],
-    previous: Memory | None,
-    episodic: EpisodicMemory | None,
-    working: WorkingMemory | None,
-    notes: ToolNotes | None,
-) -> Memory:
-    """The log's facts everywhere; the model's words where it gave any, new ones before those of the fold before."""
-    entries = ledger(steps)
-    if previous is not None:
-        episodic, working = episodic or previous.episodic, working or previous.working
-    done = [entry for entry in entries if entry.ok]
-    failed = [entry for entry in entries if not entry.ok]
-    if episodic is None:
-        episodic = EpisodicMemory(
-            task_description=shorten(task, 160),
-            key_events=tuple(
-                KeyEvent(step=str(entry.step), description=entry.action, outcome=shorten(entry.result, 160))
-                for entry in done[-5:]
-            ),
-            current_progress=f"{len(entries)} steps taken, {len(failed)} of them failed",
+        ask = self._auxiliary.ask
+        nothing: Asked[ToolNotes] = Asked(None, Usage())
+        episodic, working, notes = await asyncio.gather(
+            ask(EpisodicNotes, prompts.system(), question(prompts.EPISODIC)),
+            ask(WorkingMemory, prompts.system(), question(prompts.WORKING)),
+            ask(ToolNotes, prompts.system(), question(prompts.TOOL)) if self._tool_memory else _at_once(nothing),
         )
-    if working is None:
-        working = WorkingMemory(
-            immediate_goal="go on with the task from the last step in the log",
-            current_challenges=shorten(failed[-1].result, 160) if failed else "none known",
-            next_actions=(),
-        )
-    known = {entry.step for entry in entries}
-    cited = tuple(event for event in episodic.key_events if _step_number(event.step) in known)
-    episodic = episodic.model_copy(update={"key_events": cited})
-    return Memory(
-        episodic=episodic,
-        working=working,
-        tool=_experience(steps, previous.tool if previous else ToolMemory(), notes),
-        ledger=entries,
-    )
+        return episodic, working, notes
+
+
+def reply_tokens(model: Model, config: FoldConfig) -> int:
+    """Longest reply of one folding call."""
+    return min(config.max_tokens, model.context // 4)
+
+
+def reading_room(model: Model, reply: int, task: str) -> int:
+    """Bytes of memory and history that one folding call can read."""
+    tokens = model.context - reply - _PROMPT_TOKENS
+    return max(_LEAST_ROOM, tokens * BYTES_PER_TOKEN - len(task.encode()))
+
+
+def chunks(steps: Sequence[Step], limit: int) -> Iterator[str]:
+    """History in pieces of at most `limit` bytes, so that a folding call never overflows its own window.
+
+    A step that fills more than two pieces by itself is cut; what the ledger and `recall` say of it is not.
+    """
+    chunk = ""
+    for step in steps:
+        text = clipped(render_step(step), limit * 2) if telling(step) else ""
+        while text:
+            piece = clipped(text, limit)
+            text = text[len(piece) :]
+            if chunk and len(chunk.encode()) + len(piece.encode()) >= limit:
+                yield chunk
+                chunk = piece
+            else:
+                chunk = f"{chunk}\n{piece}" if chunk else piece
+    if chunk:
+        yield chunk
+
+
+async def _at_once(asked: Asked[ToolNotes]) -> Asked[ToolNotes]:
+    return asked

@@ -9,17 +9,37 @@ tokens, so that a reply is never cut in the middle, and a small model on a CPU f
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, computed_field, model_validator
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the order of what follows around."""
+
+
+def one_line(text: str) -> str:
+    """Text on one line and without what is not seen, so that it cannot pose as another line of memory."""
+    return " ".join(_UNSEEN.sub(" ", text).split())
 
 
 def _at_most(length: int) -> Any:
     """A limit that the JSON Schema states; what comes longer all the same is cut rather than refused."""
-    return BeforeValidator(lambda value: value[:length] if isinstance(value, str | list) else value)
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, str):
+            value = one_line(value)
+        return value[:length] if isinstance(value, str | list) else value
+
+    return BeforeValidator(cut)
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value
 
 
 Line = Annotated[str, Field(max_length=160), _at_most(160)]
+StepId = Annotated[str, Field(max_length=20), BeforeValidator(_number_as_text), _at_most(20)]
 
 
 class _Memory(BaseModel):
@@ -29,7 +49,7 @@ class _Memory(BaseModel):
 class KeyEvent(_Memory):
     """One step that mattered."""
 
-    step: Annotated[str, Field(max_length=20)]
+    step: StepId
     description: Line
     outcome: Line
 
@@ -38,8 +58,14 @@ class EpisodicMemory(_Memory):
     """What has been done so far, and how far the task has come."""
 
     task_description: Line
-    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=5), _at_most(5)]
+    key_events: tuple[KeyEvent, ...]
     current_progress: Line
+
+
+class EpisodicNotes(EpisodicMemory):
+    """What the model is asked for at one fold."""
+
+    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=5), _at_most(5)]
 
 
 class NextAction(_Memory):
@@ -65,11 +91,24 @@ class ToolExperience(_Memory):
     experience: Line
 
 
+class Rule(_Memory):
+    """Something that follows from steps, and from which ones."""
+
+    rule: Line
+    steps: Annotated[tuple[StepId, ...], Field(max_length=4), _at_most(4)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_steps(cls, value: Any) -> Any:
+        """Logs of format 1 hold rules as bare text."""
+        return {"rule": value, "steps": ()} if isinstance(value, str) else value
+
+
 class ToolNotes(_Memory):
     """What the model is asked for; numbers are not its business."""
 
     tools_used: Annotated[tuple[ToolExperience, ...], Field(max_length=3), _at_most(3)]
-    derived_rules: Annotated[tuple[Line, ...], Field(max_length=3), _at_most(3)]
+    derived_rules: Annotated[tuple[Rule, ...], Field(max_length=3), _at_most(3)]
 
 
 class ToolRecord(_Memory):
@@ -77,33 +116,65 @@ class ToolRecord(_Memory):
 
     tool_name: str
     calls: int
-    success_rate: float
-    effective_parameters: tuple[str, ...]
-    common_errors: tuple[str, ...]
+    errors: dict[str, int] = Field(default_factory=dict)
+    """How many calls failed, by kind of error."""
+    effective_parameters: tuple[str, ...] = ()
     response_pattern: str = ""
     experience: str = ""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def success_rate(self) -> float:
+        """Share of the calls that succeeded."""
+        return round(1 - sum(self.errors.values()) / self.calls, 3) if self.calls else 0.0
+
+    @property
+    def common_errors(self) -> tuple[str, ...]:
+        """The three commonest kinds of error, with counts."""
+        commonest = sorted(self.errors.items(), key=lambda item: (-item[1], item[0]))[:3]
+        return tuple(f"{kind} x{count}" for kind, count in commonest)
 
 
 class ToolMemory(_Memory):
     """Experience with tools."""
 
     tools_used: tuple[ToolRecord, ...] = ()
-    derived_rules: tuple[str, ...] = ()
+    derived_rules: tuple[Rule, ...] = ()
 
 
 class LedgerEntry(_Memory):
-    """One step as the log knows it."""
+    """One step as the log knows it.
+
+    Attributes:
+        cited: how often the narrative and the rules have cited the step.
+        about: how many of the task's words it shares.
+    """
 
     step: int
     action: str
     result: str
     ok: bool
+    cited: int = 0
+    about: int = 0
 
 
 class Memory(_Memory):
-    """Everything a fold leaves behind."""
+    """Everything a fold leaves behind.
+
+    Attributes:
+        steps: steps of the run so far that did something.
+        failed: how many of them failed.
+        tools: names of the tools in use, the one used last at the end.
+        summary: the paragraph that stands in the place of the three memories where folding works by that method.
+        recent: the newest steps in full, where they are all that is kept.
+    """
 
     episodic: EpisodicMemory
     working: WorkingMemory
-    tool: ToolMemory
-    ledger: tuple[LedgerEntry, ...]
+    tool: ToolMemory = ToolMemory()
+    ledger: tuple[LedgerEntry, ...] = ()
+    steps: int = 0
+    failed: int = 0
+    tools: tuple[str, ...] = ()
+    summary: str = ""
+    recent: tuple[str, ...] = ()

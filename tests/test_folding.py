@@ -158,3 +158,104 @@ async def test_no_prompt_ever_exceeds_the_window(tmp_path, context):
     recording = await record(reply, tmp_path, tools=[noise], config=config, context=context, chat_replies=good)
     assert recording.run.status == "forced"
     assert max(len(prompt) for prompt in recording.model.prompts) / BYTES_PER_TOKEN < context * 4 / BYTES_PER_TOKEN
+
+
+@tool(effect="pure")
+def lever(n: int) -> str:
+    """A lever that does nothing but fail."""
+    raise RuntimeError(f"lever {n} is stuck. " + "It does not move. " * 20)
+
+
+def folding(folds=20, **config):
+    return AgentConfig(encoder="hash", limits=Limits(actions=150, folds=folds, idle=None), fold=FoldConfig(**config))
+
+
+class Levers:
+    """A model that pulls one lever after the other; it answers when it is asked to."""
+
+    def __init__(self) -> None:
+        self.pulled = 0
+
+    def __call__(self, window) -> str:
+        if window.text.endswith("<answer>"):
+            return "none</answer>"
+        self.pulled += 1
+        return call("lever", n=self.pulled)
+
+
+async def test_failures_in_a_row_fold_and_two_such_folds_end_the_run(tmp_path):
+    recording = await record(Levers(), tmp_path, tools=[lever], config=folding(), context=8192, chat_replies=good)
+    folds = recording.of(Folded)
+    assert [(fold.reason, fold.progress) for fold in folds] == [("stuck", 0)]
+    assert "The last steps led nowhere." in recording.model.prompts[-1]
+    assert recording.run.status == "forced"
+    assert recording.run.reason == "nothing has succeeded since the last fold, nor before it: the run is stuck"
+    assert recording.run.steps < 20
+
+
+async def test_a_stuck_run_without_an_answer_says_so_in_its_status(tmp_path):
+    levers = Levers()
+    recording = await record(
+        lambda window: "" if window.text.endswith("<answer>") else levers(window),
+        tmp_path, tools=[lever], config=folding(), context=8192, chat_replies=good,
+    )  # fmt: skip
+    assert (recording.run.status, recording.run.answer) == ("stuck", None)
+
+
+async def test_repeated_actions_count_as_stuck(tmp_path):
+    said = iter([*[call("reading", day=day) for day in range(1, 9)], *[call("reading", day=8)] * 4, answer("1")])
+    recording = await record(
+        lambda window: next(said), tmp_path, tools=[reading], config=folding(), context=8192, chat_replies=good
+    )
+    assert [(fold.reason, fold.progress) for fold in recording.of(Folded)] == [("stuck", 8)]
+    assert recording.run.status == "answered"
+
+
+async def test_progress_between_folds_lets_a_run_go_on(tmp_path):
+    said = iter([
+        *[call("lever", n=n) for n in range(6)], call("reading", day=1), *[call("lever", n=n) for n in range(50, 70)]
+    ])  # fmt: skip
+    recording = await record(
+        lambda window: "none</answer>" if window.text.endswith("<answer>") else next(said, answer("1")),
+        tmp_path, tools=[reading, lever], config=folding(), context=8192, chat_replies=good,
+    )  # fmt: skip
+    assert [fold.progress for fold in recording.of(Folded)][:2] == [0, 1]
+    assert len(recording.of(Folded)) > 2
+
+
+@pytest.mark.parametrize("trigger", ["asked", "window", "stuck"])
+async def test_each_trigger_can_be_switched_off(tmp_path, trigger):
+    others = tuple(one for one in ("asked", "window", "stuck") if one != trigger)
+    said = iter([
+        *[call("reading", day=day) for day in range(1, 15)],
+        "Too long.\n<fold_thought>",
+        *[call("reading", day=day) for day in range(15, 30)],
+        *[call("lever", n=n) for n in range(8)],
+        *[call("reading", day=day) for day in range(30, 90)],
+    ])  # fmt: skip
+
+    def reply(window):
+        return "1</answer>" if window.text.endswith("<answer>") else next(said, answer("1"))
+
+    recording = await record(
+        reply, tmp_path, tools=[reading, lever], config=folding(triggers=others), context=8192, chat_replies=good
+    )
+    assert {fold.reason for fold in recording.of(Folded)} - {"limit"} == set(others)
+    assert ("<fold_thought>" in recording.model.prompts[0]) == (trigger != "asked")
+    assert (recording.run.reason == "the window is full and folding is off") == (trigger == "window")
+
+
+@pytest.mark.parametrize("method", ["summary", "truncate"])
+async def test_other_methods_stand_in_for_folding(tmp_path, method):
+    config = folding(method=method)
+    recording = await record(
+        LongTask(), tmp_path, tools=[reading], config=config, context=4096,
+        chat_replies=lambda messages, schema: "Read some days, 49 units on day 7.",
+    )  # fmt: skip
+    assert recording.run.answer == "12390"
+    assert recording.run.folds >= 2
+    opened = recording.of(WindowOpened)[1].segments[1].text
+    assert "Log of steps" not in opened
+    assert ("49 units on day 7." in opened) == (method == "summary")
+    assert ("[step 1" in opened) == (method == "truncate")
+    assert bool(recording.model.conversations) == (method == "summary")

@@ -20,10 +20,10 @@ from deepagent.transcript import Function, Message, Segment
 
 VERSION = 2
 
-Status = Literal["answered", "forced", "limit", "truncated", "failed", "interrupted", "waiting"]
+Status = Literal["answered", "forced", "limit", "truncated", "stuck", "failed", "interrupted", "waiting"]
 """How a run ended: with its own answer; with one asked for at a limit; at a limit without one; without one because
-the window could not hold the task any more; by a broken model, sandbox or disk; by the user; by the user while a tool
-call waited for approval."""
+the window could not hold the task any more; without one because even folding led nowhere; by a broken model, sandbox
+or disk; by the user; by the user while a tool call waited for approval."""
 
 
 class Sources(Frozen):
@@ -178,6 +178,7 @@ class Observed(Frozen):
         dropped: what the model wrote in this step was left out of the stream.
         begun: what the next reply is made to begin with; it is the end of the segment.
         idle: steps in a row, this one included, that brought nothing new.
+        failing: steps in a row, this one included, that failed or brought nothing new.
     """
 
     kind: Literal["observed"] = "observed"
@@ -188,6 +189,7 @@ class Observed(Frozen):
     dropped: bool = False
     begun: str = ""
     idle: int = 0
+    failing: int = 0
 
 
 class Noticed(Frozen):
@@ -213,6 +215,7 @@ class Folded(Frozen):
         memory: `deepagent.memory.schema.Memory` as JSON.
         before: tokens of the window that was left.
         after: tokens of the window that opens with the memory.
+        progress: steps since the fold before that succeeded; None where an older version did not count them.
         problems: what the auxiliary model got wrong and how it was mended, in words.
     """
 
@@ -222,6 +225,7 @@ class Folded(Frozen):
     memory: dict[str, Any]
     before: int
     after: int
+    progress: int | None = None
     usage: Usage
     seconds: float
     problems: tuple[str, ...] = ()

@@ -28,16 +28,38 @@ class Step:
     uses: list[ToolUse] = field(default_factory=list)
 
 
+class Steps:
+    """Steps in the making: hears events in order, and holds the steps that they tell of until it is cleared."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, Step] = {}
+
+    def hear(self, event: Event) -> None:
+        """Take in one event; outcomes of steps that are not held are passed over."""
+        if isinstance(event, Intended):
+            self._found[event.step] = Step(event.step, event.thought, event.action)
+        elif isinstance(event, Observed | ToolCalled | ToolReturned) and event.step in self._found:
+            step = self._found[event.step]
+            if isinstance(event, Observed):
+                step.observation = event.observation
+            elif isinstance(event, ToolCalled):
+                step.uses.append(ToolUse(event))
+            else:
+                next(use for use in step.uses if use.called.call == event.call).returned = event
+
+    def clear(self) -> None:
+        """Let go of all steps."""
+        self._found.clear()
+
+    @property
+    def held(self) -> list[Step]:
+        """The steps, in order."""
+        return list(self._found.values())
+
+
 def steps(events: Iterable[Event]) -> list[Step]:
     """Group events into steps, in order."""
-    found: dict[int, Step] = {}
+    found = Steps()
     for event in events:
-        if isinstance(event, Intended):
-            found[event.step] = Step(event.step, event.thought, event.action)
-        elif isinstance(event, Observed):
-            found[event.step].observation = event.observation
-        elif isinstance(event, ToolCalled):
-            found[event.step].uses.append(ToolUse(event))
-        elif isinstance(event, ToolReturned):
-            next(use for use in found[event.step].uses if use.called.call == event.call).returned = event
-    return list(found.values())
+        found.hear(event)
+    return found.held

@@ -95,7 +95,7 @@ class RunStore:
                 log.owner.model_dump_json(), owners.heartbeat(), number,
             )  # fmt: skip
         try:
-            log.events = [recorded.event for recorded in self.events(run)]
+            log.length = len(self.events(run))
         except BaseException:
             log.release()
             raise
@@ -364,18 +364,20 @@ class RunStore:
 class RunLog:
     """One run's log while the run is alive: appends, keeps artifacts, tells listeners.
 
+    It holds no events itself, so that a long run takes no more memory than a short one.
+
     Args:
         store: where it is kept.
         id: the run's.
 
     Attributes:
-        events: all so far.
+        length: how many events there are so far.
         owner: this process, as the one that works on the run.
     """
 
     def __init__(self, store: RunStore, id: str) -> None:
         self.id = id
-        self.events: list[Event] = []
+        self.length = 0
         self.listeners: list[Callable[[Event], None]] = []
         self.owner = owners.claim()
         self._store = store
@@ -384,11 +386,16 @@ class RunLog:
     def append(self, *events: Event) -> None:
         """Write events, all or none, before anyone sees them."""
         at = self._clock + time.monotonic()
-        self._store.append(self.id, len(self.events) + 1, events, at=at, owner=self.owner)
+        self._store.append(self.id, self.length + 1, events, at=at, owner=self.owner)
+        self.length += len(events)
         for event in events:
-            self.events.append(event)
             for listener in self.listeners:
                 listener(event)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events so far, read back from the store."""
+        return [recorded.event for recorded in self._store.events(self.id)]
 
     def keep(self, id: str, content: str | bytes) -> None:
         """Keep a text or a file as an artifact of this run."""

@@ -5,15 +5,18 @@ import pytest
 from deepagent.actions import Call, Observation
 from deepagent.errors import InvalidArgumentsError
 from deepagent.memory.recall import recall_tool
-from deepagent.runs.events import Intended, Observed
+from deepagent.runs.events import Intended, Observed, Started
 from deepagent.runs.store import RunStore
 from deepagent.transcript import Segment
+
+STARTED = Started(run="r", task="t", model="m", context=8192, settings={})
 
 
 @pytest.fixture
 def recall(tmp_path):
     with RunStore(tmp_path / "runs.sqlite") as store:
         log = store.new_run()
+        log.append(STARTED)
         for number, text in ((1, "the code is 7319"), (2, "nothing here")):
             log.append(
                 Intended(step=number, thought="", action=Call(name="look", arguments={"n": number})),
@@ -48,7 +51,7 @@ async def test_words_lead_to_the_steps_that_mention_them(recall):
 async def test_a_step_that_asks_does_not_find_itself(tmp_path):
     with RunStore(tmp_path / "other.sqlite") as store:
         log = store.new_run()
-        log.append(Intended(step=1, thought="", action=Call(name="recall", arguments={"query": "zebra"})))
+        log.append(STARTED, Intended(step=1, thought="", action=Call(name="recall", arguments={"query": "zebra"})))
         assert "no earlier step" in await recall_tool(log).invoke({"query": "zebra"})
 
 
