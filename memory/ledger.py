@@ -14,8 +14,10 @@ from deepagent.runs.steps import Step
 
 _ACTION_CHARS = 160
 _RESULT_CHARS = 240
-_BRIEF_ACTION_CHARS = 70
-_BRIEF_RESULT_CHARS = 110
+_BRIEF_ACTION_CHARS = 50
+_BRIEF_RESULT_CHARS = 80
+_NEWEST = 0.4
+"""Share of the room for the newest entries."""
 _LONGEST = 20_000
 """Characters of a result that are looked at; observations are shorter, but a fold must never depend on that."""
 _PIECE = re.compile(r"(?<=[.!?;,}\]])\s+|\n+")
@@ -28,9 +30,18 @@ def entries(steps: Iterable[Step], task: str) -> list[LedgerEntry]:
     for step in steps:
         if step.observation is None or not telling(step):
             continue
-        action, result = describe(step.action), _compact(step, topic)
-        about = len(topic.intersection(words(f"{action} {result}")))
-        made.append(LedgerEntry(step=step.number, action=action, result=result, ok=step.observation.ok, about=about))
+        action, result = describe(step.action), _compact(step, topic, _RESULT_CHARS)
+        brief = _compact(step, topic, _BRIEF_RESULT_CHARS, strict=True)
+        made.append(
+            LedgerEntry(
+                step=step.number,
+                action=action,
+                result=result,
+                ok=step.observation.ok,
+                brief=brief if brief != result else "",
+                about=len(topic.intersection(words(f"{action} {result}"))),
+            )
+        )
     return made
 
 
@@ -53,7 +64,7 @@ def cite(ledger: Sequence[LedgerEntry], steps: Iterable[int]) -> list[LedgerEntr
 def select(ledger: Sequence[LedgerEntry], limit: int) -> tuple[LedgerEntry, ...]:
     """The entries that are kept within `limit` bytes, in the order of steps.
 
-    Half of the room is for the newest, as they are. The rest is for the most cited of the others, then those that
+    A part of the room is for the newest, as they are. The rest is for the most cited of the others, then those that
     have most to do with the task, then the newest again; these are kept in brief.
     """
     if sum(map(_size, ledger)) <= limit:
@@ -62,7 +73,7 @@ def select(ledger: Sequence[LedgerEntry], limit: int) -> tuple[LedgerEntry, ...]
     used = 0
     for entry in reversed(ledger):
         size = _size(entry)
-        if used + size > limit / 2:
+        if used + size > limit * _NEWEST:
             break
         chosen.append(entry)
         used += size
@@ -86,7 +97,8 @@ def describe(action: Action) -> str:
     if isinstance(action, Search):
         return shorten(f"search {action.query!r}", _ACTION_CHARS)
     if isinstance(action, Call):
-        return shorten(f"call {action.name}({json.dumps(action.arguments, ensure_ascii=False)})", _ACTION_CHARS)
+        given = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in action.arguments.items())
+        return shorten(f"{action.name}({', '.join(given)})", _ACTION_CHARS)
     if isinstance(action, Execute):
         lines = "; ".join(line.strip() for line in action.code[:_LONGEST].splitlines() if line.strip())
         return shorten(f"execute {lines}", _ACTION_CHARS)
@@ -102,17 +114,26 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[:half]}...{text[-half:]}"
 
 
-def gist(text: str, limit: int, topic: frozenset[str]) -> str:
+def gist(text: str, limit: int, topic: frozenset[str], *, strict: bool = False) -> str:
     """The pieces of a text that say most, in their order, within `limit` characters.
 
-    What shares words with the topic says most, then what holds numbers, then what comes first.
+    What shares most words with the topic says most, then what holds numbers, then what comes first.
+
+    Args:
+        text: the whole.
+        limit: most characters.
+        topic: words, as `deepagent.retrieval.text.words` makes them.
+        strict: leave out what has nothing to do with the topic, where anything has.
     """
-    if len(text) <= limit:
+    if len(text) <= limit and not strict:
         return one_line(text)
     pieces = [piece for piece in map(one_line, _PIECE.split(text[:_LONGEST])) if piece]
+    shared = [len(topic.intersection(words(piece))) for piece in pieces]
+    if strict and not any(shared):
+        return gist(text, limit, topic)
     ranked = sorted(
-        range(len(pieces)),
-        key=lambda at: (-len(topic.intersection(words(pieces[at]))), not re.search(r"\d", pieces[at]), at),
+        (at for at in range(len(pieces)) if shared[at] or not strict),
+        key=lambda at: (-shared[at], not re.search(r"\d", pieces[at]), at),
     )
     chosen: set[int] = set()
     left = limit
@@ -129,24 +150,20 @@ def gist(text: str, limit: int, topic: frozenset[str]) -> str:
     return " ".join(told if len(pieces) - 1 in chosen else [*told, "..."])
 
 
-def _compact(step: Step, topic: frozenset[str]) -> str:
+def _compact(step: Step, topic: frozenset[str], limit: int, *, strict: bool = False) -> str:
     observation = step.observation
     if observation is None:
         return ""
     if isinstance(step.action, Search) and observation.found:
-        return shorten("found " + ", ".join(tool.name for tool in observation.found), _RESULT_CHARS)
+        return shorten("found " + ", ".join(tool.name for tool in observation.found), limit)
     prefix = f"[{observation.error}] " if observation.error else ""
     whole = f' (whole: recall(id="{observation.artifact}"))' if observation.artifact else ""
-    return prefix + gist(observation.text, _RESULT_CHARS, topic) + whole
+    return prefix + gist(observation.text, limit, topic, strict=strict) + whole
 
 
 def _brief(entry: LedgerEntry) -> LedgerEntry:
-    return entry.model_copy(
-        update={
-            "action": shorten(entry.action, _BRIEF_ACTION_CHARS),
-            "result": shorten(entry.result, _BRIEF_RESULT_CHARS),
-        }
-    )
+    action, result = shorten(entry.action, _BRIEF_ACTION_CHARS), entry.brief or entry.result
+    return entry.model_copy(update={"action": action, "result": result, "brief": ""})
 
 
 def _size(entry: LedgerEntry) -> int:

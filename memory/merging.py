@@ -18,14 +18,15 @@ from deepagent.memory.schema import (
     ToolNotes,
     ToolRecord,
     WorkingMemory,
+    one_line,
 )
 from deepagent.runs.steps import Step
 
 _EVENTS = 8
-_EVENTS_FROM_LOG = 5
 _RULES = 6
 _TOOLS = 20
 _SHORT = 160
+_THOUGHT_CHARS = 300
 _NO_PLAN = WorkingMemory(immediate_goal="", current_challenges="", next_actions=())
 
 
@@ -139,7 +140,7 @@ def merged(
     return Memory(
         episodic=EpisodicMemory(
             task_description=narrative.task or shorten(task, _SHORT),
-            key_events=narrative.events or _events(ledger),
+            key_events=narrative.events,
             current_progress=narrative.progress,
         ),
         working=_working(narrative.working, ledger),
@@ -148,6 +149,7 @@ def merged(
         steps=(previous.steps if previous else 0) + len(new),
         failed=(previous.failed if previous else 0) + sum(not entry.ok for entry in new),
         tools=in_use(steps, previous),
+        thought=_last_thought(steps) or (previous.thought if previous else ""),
     )
 
 
@@ -168,12 +170,10 @@ def in_use(steps: Sequence[Step], previous: Memory | None) -> tuple[str, ...]:
     return tuple(names)[-_TOOLS:]
 
 
-def _events(ledger: Sequence[LedgerEntry]) -> tuple[KeyEvent, ...]:
-    done = [entry for entry in ledger if entry.ok][-_EVENTS_FROM_LOG:]
-    return tuple(
-        KeyEvent(step=str(entry.step), description=entry.action, outcome=shorten(entry.result, _SHORT))
-        for entry in done
-    )
+def _last_thought(steps: Sequence[Step]) -> str:
+    """The end of the newest thought, since thoughts end with what they come to."""
+    thought = next((step.thought for step in reversed(steps) if step.thought.strip()), "")
+    return one_line(thought)[-_THOUGHT_CHARS:]
 
 
 def _working(told: WorkingMemory | None, ledger: Sequence[LedgerEntry]) -> WorkingMemory:

@@ -74,6 +74,8 @@ def _narrative(memory: Memory) -> Iterator[tuple[int, str]]:
         yield 2, f"- step {event.step}: {event.description} -> {event.outcome}"
     counted = f"{memory.steps} steps taken, {memory.failed} of them failed."
     yield 0, f"Progress: {counted} {episodic.current_progress}".rstrip()
+    if memory.thought:
+        yield 1, f"Last thought: {memory.thought}"
     if working.immediate_goal:
         yield 0, f"Goal now: {working.immediate_goal}"
     if working.current_challenges:

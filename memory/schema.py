@@ -146,6 +146,7 @@ class LedgerEntry(_Memory):
     """One step as the log knows it.
 
     Attributes:
+        brief: the result in still fewer words; empty where it is short already.
         cited: how often the narrative and the rules have cited the step.
         about: how many of the task's words it shares.
     """
@@ -154,6 +155,7 @@ class LedgerEntry(_Memory):
     action: str
     result: str
     ok: bool
+    brief: str = ""
     cited: int = 0
     about: int = 0
 
@@ -165,6 +167,7 @@ class Memory(_Memory):
         steps: steps of the run so far that did something.
         failed: how many of them failed.
         tools: names of the tools in use, the one used last at the end.
+        thought: what the agent thought last, word for word: totals and plans that it carries along.
         summary: the paragraph that stands in the place of the three memories where folding works by that method.
         recent: the newest steps in full, where they are all that is kept.
     """
@@ -176,5 +179,6 @@ class Memory(_Memory):
     steps: int = 0
     failed: int = 0
     tools: tuple[str, ...] = ()
+    thought: str = ""
     summary: str = ""
     recent: tuple[str, ...] = ()

@@ -67,7 +67,7 @@ async def test_the_window_after_a_fold_holds_the_ledger_of_earlier_steps(tmp_pat
     assert memory.startswith("\n<memory>")
     before = recording.events[: recording.events.index(opened)]
     last = max(event.step for event in before if isinstance(event, Observed))
-    assert f'call reading({{"day": {last}}}) -> day {last}: {last * 7} units.' in memory
+    assert f"reading(day={last}) -> day {last}: {last * 7} units." in memory
 
 
 async def test_the_opening_of_every_window_is_the_same_so_that_it_stays_cached(tmp_path):

@@ -8,7 +8,7 @@ from deepagent.memory.schema import LedgerEntry
 
 
 def entry(step: int, **changes) -> LedgerEntry:
-    told = {"step": step, "action": f"call f({step})", "result": "r" * 200, "ok": True}
+    told = {"step": step, "action": f"call f({step})", "result": "r" * 200, "brief": "r", "ok": True}
     return LedgerEntry(**(told | changes))
 
 

@@ -1,0 +1,54 @@
+"""Replies of the auxiliary model kept on disk: a benchmark of hours that was cut off goes on where it was."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepagent.models.base import Generated, Model, Sampling
+from deepagent.tools import JsonSchema
+from deepagent.transcript import Message
+
+
+class Remembering:
+    """A model whose `chat` is asked once for each question. Only what folding needs of a model.
+
+    Attributes:
+        calls: how often it was asked.
+        seconds: how long the replies took when they were made.
+    """
+
+    def __init__(self, model: Model, path: Path) -> None:
+        self.calls = 0
+        self.seconds = 0.0
+        self._model = model
+        self._turn = asyncio.Lock()
+        self._replies = sqlite3.connect(path, isolation_level=None)
+        self._replies.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT)")
+
+    @property
+    def context(self) -> int:
+        return self._model.context
+
+    async def chat(
+        self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None
+    ) -> Generated:
+        asked = [self._model.name, self.context, [one.model_dump() for one in messages], sampling.model_dump(), schema]
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        found = self._replies.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        if found is not None:
+            reply = Generated.model_validate_json(found[0])
+        else:
+            async with self._turn:  # the embedded model answers one at a time: its time is not the others'
+                began = time.monotonic()
+                reply = await self._model.chat(messages, sampling, schema=schema)
+                reply = reply.model_copy(update={"seconds": time.monotonic() - began})
+            self._replies.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, reply.model_dump_json()))
+        self.calls += 1
+        self.seconds += reply.seconds
+        return reply

@@ -1,0 +1,153 @@
+"""What is still in memory after k folds, what is within reach of recall, and what a fold costs."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.memory.baselines import METHODS
+from benchmarks.memory.cache import Remembering
+from benchmarks.memory.tasks import TASK, LongTask, long_task
+from deepagent.actions import Frozen
+from deepagent.memory.config import FoldConfig
+from deepagent.memory.recall import recall_tool
+from deepagent.memory.render import render_memory
+from deepagent.models.embedded import EmbeddedModel
+from deepagent.runs.events import Intended, Observed, Started
+from deepagent.runs.store import RunStore
+from deepagent.transcript import BYTES_PER_TOKEN, Segment
+
+WINDOW = 4096
+"""Tokens of the main model's window."""
+STEPS_PER_FOLD = 15
+"""About what such a window holds of this history beside prompt and memory."""
+LATER = 50
+"""Steps after which something counts as asked for much later."""
+AUXILIARY_WINDOW = 8192
+CONFIG = FoldConfig(max_tokens=500, seconds=3600)
+ROOM = int(WINDOW * CONFIG.memory) * BYTES_PER_TOKEN
+_CODE = re.compile(r"\b[A-Z]{2}-\d{4}\b")
+
+
+class Fold(Frozen):
+    """One fold by one method on one task.
+
+    Attributes:
+        planted: facts and rules that the history holds so far.
+        kept: how many of them memory holds, word for word.
+        planted_later: those that were planted at least `LATER` steps before.
+        total: whether memory holds the running total.
+        invented: access codes in memory that no step ever showed.
+        seconds: what the calls took one after another, as the embedded model answers them.
+        problems: replies that did not fit, and claims that were left out.
+    """
+
+    model: str
+    method: str
+    seed: int
+    fold: int
+    planted: int
+    kept: int
+    planted_later: int
+    kept_later: int
+    total: bool
+    invented: int
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    seconds: float
+    problems: int
+
+
+class Recalled(Frozen):
+    """What `recall` gave on one task.
+
+    Attributes:
+        by_step: planted things that came back when their step was asked for.
+        by_search: planted things that a search by words led to, within the first three hits.
+    """
+
+    seed: int
+    planted: int
+    by_step: int
+    by_search: int
+
+
+async def measure(
+    weights: str, methods: Sequence[str], seeds: Sequence[int], folds: int, work: Path, told: Callable[[Fold], None]
+) -> list[Fold]:
+    """Fold the task of each seed by each method, with these weights as auxiliary model."""
+    found = []
+    async with EmbeddedModel(weights, context=AUXILIARY_WINDOW, threads=1) as model:
+        for seed in seeds:
+            task = long_task(seed, folds * STEPS_PER_FOLD)
+            for method in methods:
+                auxiliary = Remembering(model, work / "replies.sqlite")
+                for fold in await _fold(weights, method, task, seed, auxiliary, told):
+                    found.append(fold)
+    return found
+
+
+async def _fold(
+    weights: str, method: str, task: LongTask, seed: int, auxiliary: Remembering, told: Callable[[Fold], None]
+) -> list[Fold]:
+    folder = METHODS[method](auxiliary, CONFIG)  # type: ignore[arg-type]  # it chats, which is all that folding asks
+    memory = None
+    found = []
+    everything = " ".join(step.observation.text for step in task.steps if step.observation)
+    for end in range(STEPS_PER_FOLD, len(task.steps) + 1, STEPS_PER_FOLD):
+        calls, seconds = auxiliary.calls, auxiliary.seconds
+        folding = await folder.fold(TASK, task.steps[end - STEPS_PER_FOLD : end], memory, ROOM)
+        memory = folding.memory
+        text = render_memory(memory, ROOM)
+        planted = [one for one in task.planted if one.step <= end]
+        later = [one for one in planted if one.step <= end - LATER]
+        found.append(
+            Fold(
+                model=weights,
+                method=method,
+                seed=seed,
+                fold=end // STEPS_PER_FOLD,
+                planted=len(planted),
+                kept=sum(one.in_text(text) for one in planted),
+                planted_later=len(later),
+                kept_later=sum(one.in_text(text) for one in later),
+                total=task.totals[end - 1] in text,
+                invented=sum(code not in everything for code in set(_CODE.findall(text))),
+                calls=auxiliary.calls - calls,
+                prompt_tokens=folding.usage.prompt_tokens,
+                cached_tokens=folding.usage.cached_tokens,
+                completion_tokens=folding.usage.completion_tokens,
+                seconds=auxiliary.seconds - seconds,
+                problems=len(folding.problems),
+            )
+        )
+        told(found[-1])
+    return found
+
+
+async def recalled(seed: int, folds: int, work: Path) -> Recalled:
+    """Ask `recall` for everything that was planted, from a log of the same history."""
+    task = long_task(seed, folds * STEPS_PER_FOLD)
+    with RunStore(work / f"history-{seed}-{time.time_ns()}.sqlite") as store:
+        log = store.new_run()
+        log.append(Started(run=log.id, task=TASK, model="none", context=WINDOW, settings={}))
+        for step in task.steps:
+            observation: Any = step.observation
+            segment = Segment(kind="observation", text=observation.text)
+            log.append(
+                Intended(step=step.number, thought=step.thought, action=step.action),
+                Observed(step=step.number, observation=observation, segment=segment, seconds=0),
+            )
+        recall = recall_tool(log).invoke
+        by_step = [one.in_text(await recall({"id": str(one.step)})) for one in task.planted]
+        by_search = [_led_to(one.step, await recall({"query": one.question})) for one in task.planted]
+    return Recalled(seed=seed, planted=len(task.planted), by_step=sum(by_step), by_search=sum(by_search))
+
+
+def _led_to(step: int, hits: str) -> bool:
+    return f'id "{step}"' in "\n".join(hits.splitlines()[:3])
