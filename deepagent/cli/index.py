@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from deepagent.cli.terminal import interruptible
+from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr, stdout
+from deepagent.config import RunConfig
 from deepagent.errors import UsageError
-from deepagent.retrieval import Encoder, HashEncoder, Hit, SentenceEncoder, ToolIndex, read_catalogue
+from deepagent.models.roles import Models
+from deepagent.retrieval import Encoder, HashEncoder, Hit, SentenceEncoder, ToolIndex
+from deepagent.retrieval.catalogue import json_objects
+from deepagent.retrieval.segment import Record, record_of
 from deepagent.retrieval.storage import read_manifest
 from deepagent.retrieval.text import clean
+from deepagent.sources import expand, read_sources
+from deepagent.toolsets.base import Host
 
 if TYPE_CHECKING:
     from deepagent.retrieval.encoders import Progress
@@ -29,6 +37,8 @@ app = typer.Typer(help="Index tool descriptions, and search them.", no_args_is_h
 _MINILM = "all-minilm-l6-v2"
 _NAME_WIDTH = 80
 _DESCRIPTION_WIDTH = 160
+_REASON_WIDTH = 120
+_REASONS = 5
 
 
 class EncoderName(StrEnum):
@@ -38,41 +48,176 @@ class EncoderName(StrEnum):
     HASH = "hash"
 
 
+SourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Catalogue (.jsonl, .jsonl.gz), OpenAPI document, Python file, folder of these, mcp:COMMAND, mcp:URL, ...",
+    ),
+]
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of the index.")]
+DistinctOption = Annotated[
+    bool, typer.Option("--distinct", help="Of tools with the same toolset, name and description, take one.")
+]
+
+
 @app.command()
 def build(
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="Tools, one JSON object per line: .jsonl or .jsonl.gz.")
-    ],
+    sources: SourcesArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder of the index; an older index in it is replaced.")],
     encoder: Annotated[
         EncoderName, typer.Option(help="minilm searches by meaning and needs weights; hash only knows spelling.")
     ] = EncoderName.MINILM,
+    distinct: DistinctOption = False,
 ) -> None:
-    """Index the tools of one or more catalogues. Texts that the older index holds are not encoded again."""
+    """Index the tools of one or more sources. What the older index holds is not computed again.
+
+    A line of a catalogue is a JSON object with a name and, as far as known, id, description, toolset and parameters.
+    A build that was broken off goes on where it was when the same command is given again.
+
+    Examples:
+      deepagent index build tools.jsonl --out my-index
+      deepagent index build apis/ shop.yaml "mcp:npx some-server" my_tools.py --out my-index
+    """
     chosen = _encoder(encoder)
-    specs = [spec for source in sources for spec in read_catalogue(source)]
-    with _progress() as progress, interruptible("what was encoded is kept: the same command goes on from there"):
-        index = ToolIndex.build_in(out, specs, chosen, progress=progress)
+    tools = _read(sources, distinct)
+    with (
+        _progress("encoding") as progress,
+        interruptible(f"what was encoded is kept in {out}: the same command goes on"),
+    ):
+        index = ToolIndex.build_in(out, tools, chosen, progress=progress)
     typer.echo(f"{len(index)} tools in {out}")
 
 
 @app.command()
-def search(
-    folder: Annotated[Path, typer.Argument(help="Folder of the index.")],
-    query: Annotated[str, typer.Argument(help="What the tool should do, in plain words.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Most tools to show.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+def update(
+    folder: FolderArgument,
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE...]", help="As for build.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="Name of a tool to take out. Repeatable.")
+    ] = None,
 ) -> None:
-    """Show the tools that fit a wish best."""
-    if not query.strip():
+    """Add the tools of sources to an index, replace those of the same name, and take others out.
+
+    Examples:
+      deepagent index update my-index new_tools.jsonl --remove old_tool
+    """
+    index = _open(folder)
+    missing = [name for name in remove or () if name not in index]
+    if missing:
+        raise UsageError(f"the index holds no tool {missing[0]!r}; `deepagent index search` shows names")
+    with _progress("encoding") as progress:
+        index = index.updated(_read(sources or [], distinct=False), without=remove or (), progress=progress)
+    index.save(folder)
+    typer.echo(f"{len(index)} tools in {folder}")
+
+
+@app.command()
+def search(
+    folder: FolderArgument,
+    query: Annotated[str | None, typer.Argument(help="What the tool should do, in plain words.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Most tools to show.")] = 5,
+    toolset: Annotated[str | None, typer.Option(help="Search in this toolset alone.")] = None,
+    queries: Annotated[
+        Path | None, typer.Option("--queries", help='File of {"id": ..., "query": ...} lines to search for instead.')
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Show the tools that fit a wish best: the fused score, the cosine and the BM25 score of each.
+
+    With --queries and --json, one line is written for each query: {"query_id": ..., "ranked": [tool ids]}, best first.
+
+    Examples:
+      deepagent index search my-index "book a table for two"
+      deepagent index search my-index --queries wishes.jsonl -k 10 --json
+    """
+    if (query is None) == (queries is None):
+        raise UsageError("give either a query or --queries FILE")
+    if query is not None and not query.strip():
         raise UsageError("the search query is empty; say in plain words what the tool should do")
-    by_hash = read_manifest(folder).encoder == HashEncoder().name
-    index = ToolIndex.open(folder, _encoder(EncoderName.HASH if by_hash else EncoderName.MINILM))
-    hits = index.search(query, k)
+    wishes = [Wish(id="", query=query)] if query is not None else list(read_wishes(queries or Path()))
+    index = _open(folder)
+    found = ((wish, index.search(wish.query, k, toolset=toolset)) for wish in wishes)
     if as_json:
-        typer.echo("\n".join(hit.model_dump_json() for hit in hits))
-    else:
-        Console().print(_table(hits))
+        with json_lines() as write:
+            for line in _as_json(found, ranked=queries is not None):
+                write(line)
+        return
+    for wish, hits in found:
+        if queries is not None:
+            stdout.print(plain(f"{wish.id}  {clean(wish.query, _DESCRIPTION_WIDTH)}"))
+        stdout.print(_table(hits))
+
+
+def _as_json(found: Iterable[tuple[Wish, list[Hit]]], *, ranked: bool) -> Iterator[str]:
+    """A line for each query with the ids of what was found, or a line for each tool that was found."""
+    for wish, hits in found:
+        if ranked:
+            yield json.dumps({"query_id": wish.id, "ranked": [hit.id for hit in hits]}, ensure_ascii=False)
+        else:
+            yield from (hit.model_dump_json() for hit in hits)
+
+
+class Wish(BaseModel):
+    """A line of a file of queries; what else the line holds is not read."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str | int
+    query: str
+
+
+def read_wishes(path: Path) -> Iterator[Wish]:
+    """The queries of a `.jsonl` or `.jsonl.gz` file.
+
+    Raises:
+        UsageError: it cannot be read, or a line is no query.
+    """
+    for line, row in json_objects(path):
+        try:
+            wish = Wish.model_validate(row)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(f"{path}, line {line} is not a query: {where}: {first['msg']}") from error
+        if not clean(wish.query, 100):
+            raise UsageError(f"{path}, line {line}: the query is empty; say in plain words what the tool should do")
+        yield wish
+
+
+def _read(words: list[str], distinct: bool) -> list[Record]:
+    """The tools of sources; says what could not be read."""
+    refusals: list[tuple[str, str]] = []
+
+    async def records() -> list[Record]:
+        async with _host() as host:
+            sources = expand(words)
+            with _progress("reading") as progress:
+                told = progress or (lambda done, total: None)
+                found = read_sources(
+                    sources, host, distinct=distinct, progress=told, refused=lambda *one: refusals.append(one)
+                )
+                return [record_of(entry) async for entry in found]
+
+    with interruptible("nothing was written"):
+        made = asyncio.run(records())
+    for where, why in refusals[:_REASONS]:
+        say(f"left out {where}: {clean(why, _REASON_WIDTH)}")
+    if len(refusals) > _REASONS:
+        say(f"and {len(refusals) - _REASONS} more that hold no tools")
+    return made
+
+
+@asynccontextmanager
+async def _host() -> AsyncIterator[Host]:
+    settings = RunConfig()
+    async with Models(settings.roles) as models:
+        yield Host(settings.agent.sandbox, models.get)
+
+
+def _open(folder: Path) -> ToolIndex:
+    by_hash = read_manifest(folder).encoder == HashEncoder().name
+    return ToolIndex.open(folder, _encoder(EncoderName.HASH if by_hash else EncoderName.MINILM))
 
 
 def _encoder(name: EncoderName) -> Encoder:
@@ -94,11 +239,11 @@ def _table(hits: list[Hit]) -> Table:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress | None]:
+def _progress(what: str) -> Iterator[Progress | None]:
     """A bar on a terminal, nothing elsewhere; on stderr, so that stdout holds the answer alone."""
     if not sys.stderr.isatty():
         yield None
         return
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("encoding", total=None)
+    with Bar(console=stderr, transient=True) as bar:
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

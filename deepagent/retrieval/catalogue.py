@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from deepagent.errors import UsageError
+from deepagent.retrieval.entries import Entry
 from deepagent.tools import JsonSchema, ToolSpec
 
 _JSON_TYPES = {
@@ -26,30 +27,50 @@ _JSON_TYPES = {
 
 
 def read_catalogue(path: Path) -> list[ToolSpec]:
-    """Return the tools of a `.jsonl` or `.jsonl.gz` file, in its order.
-
-    A line is an object with `name` and, as far as known, `description`, `toolset` and `parameters` (a JSON Schema).
-    Catalogues made for measuring retrieval are read too: there `category` and `tool` stand for the toolset, and
-    `parameters` is a list of objects with `name`, `type`, `description` and `required`. A name that occurs more than
-    once in such a file is told apart by category and tool.
+    """Return the tools of a catalogue, in its order; see `read_entries`.
 
     Raises:
         UsageError: the file cannot be read, or a line is not a tool.
     """
-    rows = list(_rows(path))
+    return [entry.spec for entry in read_entries(path)]
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """Return the tools of a `.jsonl` or `.jsonl.gz` file with their ids, in its order.
+
+    A line is an object with `name` and, as far as known, `id`, `description`, `toolset` and `parameters` (a JSON
+    Schema). Catalogues made for measuring retrieval are read too: there `category` and `tool` stand for the toolset,
+    and `parameters` is a list of objects with `name`, `type`, `description` and `required`. A name that occurs more
+    than once in such a file is told apart by category and tool.
+
+    Raises:
+        UsageError: the file cannot be read, a line is not a tool, or two lines have the same id.
+    """
+    rows = list(json_objects(path))
     uses = Counter(str(row.get("name")) for _, row in rows)
-    specs = []
+    entries = []
+    lines: dict[str, int] = {}
     for line, row in rows:
+        id_ = str(row.get("id") or "")
+        if id_ and id_ in lines:
+            told = f"{path}: lines {lines[id_]} and {line} have the same id {id_[:80]!r}"
+            raise UsageError(f"{told}; give each tool its own")
+        lines[id_] = line
         try:
-            specs.append(_spec(row, shared=uses[str(row.get("name"))] > 1))
+            entries.append(Entry(spec=_spec(row, shared=uses[str(row.get("name"))] > 1), id=id_))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise UsageError(f"{path}, line {line} is not a tool: {where}: {first['msg']}") from error
-    return specs
+    return entries
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines with their line numbers; lines without anything are skipped.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is no JSON object.
+    """
     line = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
@@ -58,7 +79,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 row = json.loads(text)
                 if not isinstance(row, dict):
-                    raise UsageError(f"{path}, line {line} is not a tool: it is no JSON object")
+                    raise UsageError(f"{path}, line {line} is no JSON object")
                 yield line, row
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error

@@ -79,7 +79,7 @@ class ToolIndex:
     @classmethod
     def build(
         cls,
-        tools: Iterable[ToolSpec | Entry],
+        tools: Iterable[ToolSpec | Entry | Record],
         encoder: Encoder,
         *,
         previous: ToolIndex | None = None,
@@ -123,7 +123,12 @@ class ToolIndex:
 
     @classmethod
     def build_in(
-        cls, folder: Path, tools: Iterable[ToolSpec | Entry], encoder: Encoder, *, progress: Progress | None = None
+        cls,
+        folder: Path,
+        tools: Iterable[ToolSpec | Entry | Record],
+        encoder: Encoder,
+        *,
+        progress: Progress | None = None,
     ) -> ToolIndex:
         """Build the index of a folder. What has not changed since the last time is not computed again.
 
@@ -159,7 +164,7 @@ class ToolIndex:
 
     def updated(
         self,
-        tools: Iterable[ToolSpec | Entry] = (),
+        tools: Iterable[ToolSpec | Entry | Record] = (),
         *,
         without: Iterable[str] = (),
         progress: Progress | None = None,

@@ -37,18 +37,27 @@ class Record(NamedTuple):
     packed: bytes
 
 
-def records_of(tools: Iterable[ToolSpec | Entry]) -> list[Record]:
+def record_of(tool: ToolSpec | Entry | Record) -> Record:
+    """The tool as a record.
+
+    Raises:
+        ToolDefinitionError: its schema cannot be written as JSON.
+    """
+    if isinstance(tool, Record):
+        return tool
+    entry = entry_of(tool)
+    line = entry.line()
+    name, toolset = entry.spec.name.encode(), entry.spec.toolset.encode()
+    return Record(name, toolset, entry.text, digest(line), zlib.compress(line, _COMPRESSION))
+
+
+def records_of(tools: Iterable[ToolSpec | Entry | Record]) -> list[Record]:
     """The records of tools, in order of their names. The tools themselves are not kept: there may be very many.
 
     Raises:
         ToolDefinitionError: two tools have the same name, or a schema cannot be written as JSON.
     """
-    made = []
-    for tool in tools:
-        entry = entry_of(tool)
-        line = entry.line()
-        name, toolset = entry.spec.name.encode(), entry.spec.toolset.encode()
-        made.append(Record(name, toolset, entry.text, digest(line), zlib.compress(line, _COMPRESSION)))
+    made = [record_of(tool) for tool in tools]
     repeated = [name for name, count in Counter(record.name for record in made).items() if count > 1]
     if repeated:
         more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""

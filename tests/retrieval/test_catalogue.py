@@ -65,7 +65,7 @@ def test_names_that_are_shared_are_told_apart_but_keep_their_text(tmp_path: Path
     ("line", "problem"),
     [
         ("nonsense", "line 2 is not JSON"),
-        ("[1]", "line 2 is not a tool"),
+        ("[1]", "line 2 is no JSON object"),
         ("{}", "line 2 is not a tool: name"),
         ('{"name": ""}', "line 2 is not a tool: name"),
         ('{"name": [1]}', "line 2 is not a tool: name"),
