@@ -25,7 +25,7 @@ from deepagent import plugins
 from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
 from deepagent.config import ENCODERS, AgentConfig
-from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect
+from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect
 from deepagent.errors import ConfigError, TaskError, UsageError
 from deepagent.invocation import Approve
 from deepagent.memory.plainer import make_folder
@@ -171,9 +171,44 @@ class Agent:
             UsageError: the agent is not open, or no model is named for the role.
             OperatorError: it cannot be opened.
         """
+        return await self._opened.models.get(role)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tools that all runs share; inside `async with` only.
+
+        Raises:
+            UsageError: the agent is not open.
+        """
+        return self._opened.catalogue
+
+    async def instructions(self) -> Opening:
+        """What every run begins with, but for its task and tools; inside `async with` only.
+
+        Raises:
+            UsageError: the agent is not open.
+        """
+        model = await self._opened.models.get("main")
+        return self._dialect(model, self._abilities(len(self._opened.catalogue))).opening("", (), ())
+
+    @property
+    def _opened(self) -> _Resources:
         if self._held is None:
             raise UsageError("the agent is not open: use it inside `async with`")
-        return await self._held.models.get(role)
+        return self._held
+
+    def _abilities(self, tools: int) -> Abilities:
+        """What a run with so many tools allows."""
+        config = self.config
+        return Abilities(
+            search=tools > config.cards and config.search == "asked",
+            call=tools > 0 and config.call,
+            execute=config.execute,
+            fold=config.fold is not None and "asked" in config.fold.triggers,
+            tools=tools > 0,
+            packages=config.sandbox.packages,
+            guidance=config.guidance,
+        )
 
     async def run(
         self,
@@ -255,19 +290,11 @@ class Agent:
         RUN.set(log.id)
         special = circumstances.tools is not None or circumstances.only is not None
         catalogue = held.narrowed(circumstances) if special else held.catalogue
-        config, size = self.config, len(catalogue)
+        config = self.config
         if circumstances.seed is not None:
             sampling = config.sampling.model_copy(update={"seed": circumstances.seed})
             config = config.model_copy(update={"sampling": sampling})
-        abilities = Abilities(
-            search=size > config.cards and config.search == "asked",
-            call=size > 0 and config.call,
-            execute=config.execute,
-            fold=config.fold is not None and "asked" in config.fold.triggers,
-            tools=size > 0,
-            packages=config.sandbox.packages,
-            guidance=config.guidance,
-        )
+        abilities = self._abilities(len(catalogue))
         model = await held.models.get("main")
         session = Session(
             task,

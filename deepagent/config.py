@@ -57,6 +57,17 @@ class AgentConfig(BaseModel):
         return name
 
 
+class Price(BaseModel):
+    """What a model's tokens cost, in USD per million."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: float = Field(ge=0)
+    cached: float | None = Field(None, ge=0)
+    """Prompt tokens that the server had computed already; by default as dear as others."""
+    completion: float = Field(ge=0)
+
+
 class RunConfig(BaseModel):
     """A YAML file for the command line: what to run besides how to work."""
 
@@ -71,6 +82,8 @@ class RunConfig(BaseModel):
     """Model that looks at images."""
     tools: tuple[str | dict[str, Any], ...] = ()
     """Sources of tools: `kind:where`, or settings with a `kind`."""
+    prices: dict[Role, Price] = {}
+    """What tokens cost by role; evaluations tell the cost where the price of every model is known."""
     agent: AgentConfig = AgentConfig()
 
     @property

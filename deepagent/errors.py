@@ -27,6 +27,7 @@ The three branches are three audiences, so that a handler can say whom it speaks
         │   └── SandboxUnavailableError  this machine offers no confinement
         ├── IndexFormatError       an index on disk is damaged, or was made by another encoder
         ├── StoreError             the run store cannot be read or written
+        ├── EvaluationStoppedError  episode after episode fails for the same reason
         └── FoldError              the history cannot be made to fit the window
             └── StuckError         folding brings nothing new any more
 
@@ -154,3 +155,7 @@ class FoldError(OperatorError):
 
 class StuckError(FoldError):
     """Two folds in a row, and no step between them succeeded: a third would change nothing."""
+
+
+class EvaluationStoppedError(OperatorError):
+    """Episode after episode failed for the same reason, so that going on would only waste time and money."""

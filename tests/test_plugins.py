@@ -156,7 +156,7 @@ def test_an_encoder_of_a_package_finds_tools(deepagent, tmp_path):
         (["run", "x", "-m", "faulty"], "of sorts 1.0 failed: ValueError: out of order; repair or uninstall"),
         (["run", "x", "-m", "twice"], "'twice' is brought by broken-one 1.0 and sorts 1.0; uninstall all but one"),
         (["run", "x", "-m", "gpt-17"], "faulty, parrot, seeker, twice"),
-        (["eval", "gaia-17"], "known are greetings, m3tooleval, toolhop"),
+        (["eval", "gaia-17"], "known are greetings, m3tooleval, "),
         (["tools", "list", "-t", "tide"], "simulated:SOURCE, broken, nothing, openapi, tides"),
     ],
 )

@@ -1,148 +1,192 @@
-"""`deepagent eval`: run a benchmark's tasks and score them."""
+"""`deepagent eval NAME`: run benchmarks and score them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Annotated
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
-from deepagent.agent import Agent
+from deepagent.agent import Delta, default_store
+from deepagent.cli.episodes import Telling, say_summary, say_table
 from deepagent.cli.run import (
     ConfigOption,
     JsonOption,
     ModelOption,
     StoreOption,
     UnsafeOption,
-    kept_in,
     say_indexing,
     settings_from,
 )
-from deepagent.cli.story import Story, tokens
-from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr, stdout
+from deepagent.cli.story import Story
+from deepagent.cli.terminal import interruptible, say, stderr, stdout
+from deepagent.config import RunConfig
 from deepagent.errors import UsageError
-from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
-from deepagent.evaluation.registry import get_benchmark
-from deepagent.evaluation.runner import TaskResult, run_tasks
-from deepagent.models.base import Usage
+from deepagent.evaluation import registry, runner
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Mode
+from deepagent.evaluation.executors import AsyncioExecutor, Executor
+from deepagent.evaluation.plan import Opened, Plan, benchmark_of, make_plan, opened
+from deepagent.evaluation.results import Evaluation
+from deepagent.evaluation.store import ResultStore
+from deepagent.evaluation.summary import Summary, summarise
+from deepagent.runs.events import Event
+from deepagent.runs.store import RunStore
+
+
+class ExecutorName(StrEnum):
+    """Where episodes run."""
+
+    ASYNCIO = "asyncio"
+    RAY = "ray"
 
 
 def evaluate(
-    name: Annotated[str, typer.Argument(help="The benchmark: toolhop.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="The benchmarks, or 'all'. `deepagent eval list` shows them.")
+    ],
     task: Annotated[list[str] | None, typer.Option("--task", help="Only this task's id. Repeatable.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only the first so many.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How often each task is tried.")] = 1,
+    labelled: Annotated[
+        bool | None, typer.Option("--labelled/--open-set", help="Give each task its own tools, or have them found.")
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", "-b", help="How to work: react, codeact, ... or a YAML file. Repeatable."),
+    ] = None,
+    judge: Annotated[str | None, typer.Option("--judge", help="The model that grades what no rule can.")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Episodes at a time.")] = 1,
+    executor: Annotated[ExecutorName, typer.Option("--executor", help="Where they run.")] = ExecutorName.ASYNCIO,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Further attempts after a passing failure.")] = 2,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on: run only what has no result, or failed.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Tell every run as it happens.")] = False,
     model: ModelOption = None,
     config: ConfigOption = None,
+    settings: Annotated[
+        Path | None, typer.Option("--benchmark-config", help="The benchmark's settings; by default its own file.")
+    ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
     unsafe_execute: UnsafeOption = False,
 ) -> None:
-    """Run a benchmark's tasks, score them and print the figures.
+    """Run benchmarks' tasks, score them and keep the results.
+
+    The models `oracle` and `empty` test a benchmark: one knows the way, the other says nothing.
 
     Examples:
       deepagent eval toolhop --limit 10
       deepagent eval toolhop --task toolhop-019 --show
+      deepagent eval toolhop --model local --seeds 3 --concurrency 16 --resume
+      deepagent eval toolhop m3tooleval -b react -b codeact -b deepagent --model local
     """
-    benchmark = get_benchmark(name)
-    tasks = _chosen(benchmark, task or [], limit)
-    settings = settings_from(config, model, unsafe_execute)
-    agent = Agent(
-        settings.model,
-        [*benchmark.sources, *settings.tools],
-        config=settings.agent,
-        auxiliary=settings.auxiliary,
-        judge=settings.judge,
-        vision=settings.vision,
-        store=store,
-        indexing=say_indexing,
-    )
-    with interruptible(kept_in(store)), _teller(benchmark, json) as tell:
-        results = asyncio.run(_run(benchmark, tasks, agent, Story(stderr if json else stdout), tell, show=show))
-    if not json:
-        _summary(benchmark, results)
-    raise typer.Exit(0 if all(result.status != "failed" for result in results) else 1)
+    chosen = registry.names() if names == ["all"] else names
+    if show and concurrency > 1:
+        raise UsageError("--show tells one run at a time: leave --concurrency out")
+    run = _settings(config, model, judge, unsafe_execute)
+    mode: Mode | None = None if labelled is None else "labelled" if labelled else "open-set"
+    ways: list[str | None] = [*baseline] if baseline else [None]
+    plans = [
+        make_plan(name, run, mode=mode, baseline=one, config=settings, retries=retries)
+        for name in chosen
+        for one in ways
+    ]
+    path = store or default_store()
+    command = _Command(
+        ids=task or [], limit=limit, seeds=seeds, concurrency=concurrency, ray=executor is ExecutorName.RAY,
+        resume=resume, show=show, json=json,
+    )  # fmt: skip
+    if seeds > 1 and run.agent.sampling.temperature == 0:
+        say("warning: at temperature 0 many servers answer every seed alike: set agent.sampling.temperature")
+    with (
+        interruptible("what was done is kept: go on with --resume"),
+        RunStore(path) as runs,
+        ResultStore(results_path(path)) as results,
+    ):
+        summaries = [asyncio.run(command.run(plan, runs, results)) for plan in plans]
+    if not json and len(summaries) > 1:
+        say_table(summaries)
+    raise typer.Exit(1 if any("failed" in summary.statuses for summary in summaries) else 0)
 
 
-def _chosen(benchmark: AnyBenchmark, ids: Sequence[str], limit: int | None) -> Sequence[BenchmarkTask]:
-    tasks = list(benchmark.tasks())
-    unknown = sorted(set(ids) - {task.id for task in tasks})
-    if unknown:
-        raise UsageError(
-            f"{benchmark.name} has no task {unknown[0]!r}; its ids run from {tasks[0].id} to {tasks[-1].id}"
-        )
-    return [task for task in tasks if not ids or task.id in ids][:limit]
+def results_path(runs: Path) -> Path:
+    """Where the results are kept of runs that are kept in this file."""
+    return runs.with_suffix(".evaluations.sqlite")
 
 
-@contextmanager
-def _teller(benchmark: AnyBenchmark, json: bool) -> Iterator[Callable[[TaskResult], None]]:
-    """What tells a result on stdout."""
-    if not json:
-        yield lambda result: stdout.print(_line(benchmark, result), soft_wrap=True)
-        return
-    with json_lines() as write:
-        yield lambda result: write(result.model_dump_json())
+def _settings(config: Path | None, model: str | None, judge: str | None, unsafe: bool) -> RunConfig:
+    run = settings_from(config, model, unsafe)
+    return run if judge is None else run.model_copy(update={"judge": judge})
 
 
-async def _run(
-    benchmark: AnyBenchmark,
-    tasks: Sequence[BenchmarkTask],
-    agent: Agent,
-    story: Story,
-    tell: Callable[[TaskResult], None],
-    *,
-    show: bool,
-) -> list[TaskResult]:
-    results: list[TaskResult] = []
-    hear = (lambda task, item: story.hear(item)) if show else (lambda task, item: None)
-    with story:
-        story.wait("opening the model")
-        async with agent:
-            async for result in run_tasks(benchmark, tasks, agent, hear=hear):
-                results.append(result)
-                tell(result)
-                if result.status == "failed":
-                    say(f"error: {result.task}: {result.reason}")
-                story.wait(f"{len(results)} of {len(tasks)} done")
-    return results
+class _Command:
+    """What was asked for, whatever the benchmark."""
+
+    def __init__(
+        self,
+        *,
+        ids: Sequence[str],
+        limit: int | None,
+        seeds: int,
+        concurrency: int,
+        ray: bool,
+        resume: bool,
+        show: bool,
+        json: bool,
+    ) -> None:
+        self._ids = ids
+        self._limit = limit
+        self._seeds = seeds
+        self._concurrency = concurrency
+        self._ray = ray
+        self._resume = resume
+        self._show = show
+        self._json = json
+
+    async def run(self, plan: Plan, runs: RunStore, results: ResultStore) -> Summary:
+        """Run one evaluation, tell it, and sum it up."""
+        tasks = self._chosen(benchmark_of(plan))
+        async with AsyncExitStack() as stack:
+            opening = stack.enter_context(ExitStack())
+            story = opening.enter_context(Story(stderr if self._json else stdout))
+            story.wait("opening the model")
+
+            def hear(task: BenchmarkTask, item: Event | Delta) -> None:
+                if self._show:
+                    story.hear(item)
+
+            held = await stack.enter_async_context(opened(plan, runs, hear=hear, indexing=say_indexing))
+            evaluation = runner.begin(
+                results, held.setup, held.benchmark.metrics, resume=self._resume, prices=plan.run.prices
+            )
+            executor: Executor = AsyncioExecutor(held.worker, self._concurrency)
+            if self._ray:
+                executor = await stack.enter_async_context(_ray(plan, held, runs, self._concurrency))
+            if not self._show:  # the terminal is the bar's now
+                opening.close()
+            tell = stack.enter_context(Telling(evaluation, show=self._show, json=self._json))
+            await runner.run(evaluation, tasks, seeds=self._seeds, executor=executor, store=results, tell=tell)
+        return self._summary(evaluation, results)
+
+    def _chosen(self, benchmark: AnyBenchmark) -> Sequence[BenchmarkTask]:
+        tasks = benchmark.tasks()
+        unknown = sorted(set(self._ids) - {task.id for task in tasks})
+        if unknown:
+            first, last = tasks[0].id, tasks[-1].id
+            raise UsageError(f"{benchmark.name} has no task {unknown[0]!r}; its ids run from {first} to {last}")
+        return [task for task in tasks if not self._ids or task.id in self._ids][: self._limit]
+
+    def _summary(self, evaluation: Evaluation, results: ResultStore) -> Summary:
+        summary = summarise(evaluation, results.results(evaluation.id))
+        if not self._json and summary.episodes > 1:
+            say_summary(summary)
+        return summary
 
 
-def _line(benchmark: AnyBenchmark, result: TaskResult) -> Text:
-    headline = benchmark.metrics[0]
-    others = "".join(
-        f"{name} {value.corrected:.0%}, "
-        for name, value in result.score.values.items()
-        if name != headline.name and value.corrected is not None
-    )
-    right = bool(result.score.values[headline.name].corrected)
-    answer = " ".join((result.answer or "-").split())[:60]
-    return Text("  ").join(
-        (
-            plain(result.task, "bold"),
-            plain("right" if right else "wrong", "green" if right else "red"),
-            plain(f"answer {answer}"),
-            plain(f"gold {result.gold}"),
-            plain(
-                f"{result.status}, {others + ', ' if others else ''}{result.steps} steps, {result.seconds:.0f} s", "dim"
-            ),
-        )
-    )
+def _ray(plan: Plan, held: Opened, runs: RunStore, concurrency: int) -> Any:
+    from deepagent.evaluation.ray_executor import RayExecutor
 
-
-def _summary(benchmark: AnyBenchmark, results: Sequence[TaskResult]) -> None:
-    if len(results) < 2:
-        return
-    values = [result.score.values[benchmark.metrics[0].name] for result in results]
-    stdout.print(
-        f"{len(results)} tasks: {sum(value.corrected or 0 for value in values):.0f} right "
-        f"({sum(value.published or 0 for value in values):.0f} as published), "
-        f"{sum(r.status == 'answered' for r in results)} answered by themselves, "
-        f"{sum(r.status == 'forced' for r in results)} at a limit, "
-        f"{sum(r.status in ('limit', 'failed') for r in results)} without an answer",
-        soft_wrap=True,
-    )
-    usage = sum((result.usage for result in results), Usage())
-    stdout.print(f"{tokens(usage)}, {sum(r.seconds for r in results):.0f} s")
+    return RayExecutor(plan, held, runs, concurrency=concurrency)

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from deepagent import __version__
-from deepagent.cli import doctor, evaluate, index, models, run, runs, tools, view
+from deepagent.cli import doctor, evaluations, index, models, run, runs, tools, view
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("view")(view.view)
-app.command("eval")(evaluate.evaluate)
+app.add_typer(evaluations.app, name="eval", help="Benchmarks: run them, and look at results.")
 app.command("doctor")(doctor.doctor)
 app.add_typer(runs.app, name="runs", help="Runs that were recorded.")
 app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them by hand.")

@@ -1,104 +1,108 @@
-"""Running a benchmark's tasks, one after the other. A task that fails is a result, not a crash."""
+"""Running an evaluation: what is left to do, by any executor, kept as it comes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 
-from deepagent.actions import Frozen
-from deepagent.agent import Agent, Circumstances, Delta
-from deepagent.errors import OperatorError, TaskError
-from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Score
-from deepagent.evaluation.judges import ModelJudge
-from deepagent.models.base import Usage
-from deepagent.runs.events import Ended, Event, Started, Status
+from deepagent.config import Price
+from deepagent.errors import EvaluationStoppedError
+from deepagent.evaluation.base import BenchmarkTask, Metric
+from deepagent.evaluation.executors import Assignment, Executor
+from deepagent.evaluation.results import EpisodeResult, Evaluation, Setup
+from deepagent.evaluation.store import ResultStore
+from deepagent.models.roles import Role
 
-
-class TaskResult(Frozen):
-    """One task as run and scored.
-
-    Attributes:
-        status: how the run ended (`deepagent.runs.events.Status`).
-        reason: why, in words.
-    """
-
-    task: str
-    run: str
-    answer: str | None
-    gold: str
-    status: Status
-    reason: str
-    score: Score
-    steps: int
-    folds: int
-    usage: Usage
-    seconds: float
+_HOPELESS = 20
+"""Episodes in a row that fail alike: the next ones will too."""
 
 
-async def run_tasks(
-    benchmark: AnyBenchmark,
-    tasks: Sequence[BenchmarkTask],
-    agent: Agent,
+def begin(
+    store: ResultStore,
+    setup: Setup,
+    metrics: Sequence[Metric],
     *,
-    hear: Callable[[BenchmarkTask, Event | Delta], None] = lambda task, item: None,
-) -> AsyncIterator[TaskResult]:
-    """Run and score tasks.
+    resume: bool,
+    prices: Mapping[Role, Price] | None = None,
+) -> Evaluation:
+    """A new evaluation of a setup, or the newest one that there is of it.
 
     Args:
-        benchmark: scores them.
-        tasks: which ones.
-        agent: entered.
-        hear: receives all events and text of every task.
+        store: keeps it.
+        setup: what is evaluated.
+        metrics: the benchmark's.
+        resume: take up the newest one of this setup; where there is none, a new one begins.
+        prices: of tokens.
     """
-    for task in tasks:
-        yield await _episode(benchmark, task, agent, partial(hear, task))
+    newest = store.newest(setup.hash)
+    if newest is not None and resume:
+        evaluation = newest.model_copy(update={"prices": dict(prices or newest.prices)})
+    else:
+        id = f"{setup.benchmark}-{setup.hash}"
+        if newest is not None:
+            base, _, number = newest.id.partition(".")
+            id = f"{base}.{int(number or 1) + 1}"
+        evaluation = Evaluation(id=id, at=time.time(), setup=setup, metrics=tuple(metrics), prices=dict(prices or {}))
+    store.begin(evaluation)
+    return evaluation
 
 
-async def _episode(
-    benchmark: AnyBenchmark, task: BenchmarkTask, agent: Agent, hear: Callable[[Event | Delta], None]
-) -> TaskResult:
-    events: list[Event] = []
-    began = time.monotonic()
-    reason = ""
-    async with AsyncExitStack() as stack:
-        world = benchmark.world(task)
-        try:
-            if world is not None:
-                await stack.enter_async_context(world)
-            circumstances = Circumstances(tools=world, only=benchmark.offered(task))
-            async for item in agent.stream(
-                task.prompt,
-                benchmark=f"{benchmark.name}/{task.id}",
-                attachments=task.attachments,
-                circumstances=circumstances,
-            ):
-                hear(item)
-                if not isinstance(item, Delta):
-                    events.append(item)
-        except (OperatorError, TaskError) as error:
-            reason = str(error)
-        ended = next((event for event in events if isinstance(event, Ended)), None)
-        episode = Episode(
-            task=task,
-            mode=benchmark.mode,
-            answer=ended.answer if ended else None,
-            status=ended.status if ended else "failed",
-            events=events,
-            world=world,
-        )
-        score = await benchmark.score(episode, ModelJudge(lambda: agent.model("judge")))
-    return TaskResult(
-        task=task.id,
-        run=next((event.run for event in events if isinstance(event, Started)), ""),
-        answer=episode.answer,
-        gold=task.gold,
-        status=episode.status,
-        reason=ended.reason if ended else reason,
-        score=score,
-        steps=ended.steps if ended else 0,
-        folds=ended.folds if ended else 0,
-        usage=ended.usage if ended else Usage(),
-        seconds=time.monotonic() - began,
-    )
+@dataclass(frozen=True)
+class Progress:
+    """How far an evaluation is.
+
+    Attributes:
+        done: episodes with a result, those of an earlier start included.
+        total: all of them.
+        result: the newest one; None at the start.
+    """
+
+    done: int
+    total: int
+    result: EpisodeResult | None = None
+
+
+async def run(
+    evaluation: Evaluation,
+    tasks: Sequence[BenchmarkTask],
+    *,
+    seeds: int,
+    executor: Executor,
+    store: ResultStore,
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> None:
+    """Run the episodes that have no result yet.
+
+    All tasks are worked on once before the first one is worked on with another seed.
+
+    Args:
+        evaluation: which one; begun.
+        tasks: those to run.
+        seeds: how often each.
+        executor: runs them.
+        store: keeps each result as it comes.
+        tell: told of each result once it is kept.
+
+    Raises:
+        EvaluationStoppedError: episode after episode fails for the same reason.
+        StoreError: results or runs cannot be kept.
+    """
+    settled = store.settled(evaluation.id)
+    wanted: list[Assignment] = [(task, seed) for seed in range(seeds) for task in tasks]
+    left = [(task, seed) for task, seed in wanted if (task.id, seed) not in settled]
+    done = len(wanted) - len(left)
+    tell(Progress(done, len(wanted)))
+    last: deque[str | None] = deque(maxlen=_HOPELESS)
+    async with aclosing(executor.run(left)) as results:
+        async for result in results:
+            store.add(evaluation.id, result)
+            done += 1
+            tell(Progress(done, len(wanted), result))
+            last.append(result.reason if result.status == "failed" else None)
+            if len(last) == _HOPELESS and None not in last and len(set(last)) == 1:
+                raise EvaluationStoppedError(
+                    f"the last {_HOPELESS} episodes failed alike ({result.reason}): mend it, and go on with --resume"
+                )

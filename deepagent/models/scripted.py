@@ -33,6 +33,7 @@ class ScriptedModel:
         context: window size in tokens.
         chat_replies: what `chat` answers: texts in order, or a function of the messages and the schema.
         functions: whether it takes functions; only then a reply may be a message.
+        name: as named in logs.
 
     Attributes:
         prompts: text of the window at each `generate`, in order.
@@ -40,8 +41,15 @@ class ScriptedModel:
     """
 
     def __init__(
-        self, replies: Script = (), *, context: int = 4096, chat_replies: ChatScript = (), functions: bool = False
+        self,
+        replies: Script = (),
+        *,
+        context: int = 4096,
+        chat_replies: ChatScript = (),
+        functions: bool = False,
+        name: str = "scripted",
     ) -> None:
+        self._name = name
         self._replies = replies
         self._chat_replies = chat_replies
         self._context = context
@@ -52,8 +60,8 @@ class ScriptedModel:
 
     @property
     def name(self) -> str:
-        """Always `scripted`."""
-        return "scripted"
+        """As it was given."""
+        return self._name
 
     @property
     def context(self) -> int:

@@ -14,7 +14,10 @@ def test_tasks_are_scored_and_summed_up(deepagent, model):
     first, second = (line for line in done.stdout.splitlines() if line.startswith("toolhop-"))
     assert first.startswith("toolhop-001  right  answer 15  gold 15  answered")
     assert second.startswith("toolhop-002  wrong  answer [bold]no[/bold]  gold 86")
-    assert "2 tasks: 1 right (1 as published)" in done.stdout
+    assert "2 tasks: 2 answered by themselves, 0 at a limit, 0 without an answer" in done.stdout
+    assert any(
+        line.split() == ["correct", "50.0%", "0.0%", "to", "100.0%", "50.0%"] for line in done.stdout.splitlines()
+    )
 
 
 def test_json_is_one_result_per_line(deepagent, model):
@@ -38,7 +41,7 @@ def test_a_task_that_fails_says_why_and_the_next_one_is_tried(deepagent, model, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense"], "unknown benchmark 'nonsense'; known are m3tooleval, toolhop"),
+        (["nonsense"], "unknown benchmark 'nonsense'; known are m3tooleval, "),
         (["toolhop", "--task", "x"], "toolhop has no task 'x'; its ids run from toolhop-001 to toolhop-050"),
         (["toolhop", "-m", "nonsense"], "no model is called 'nonsense'"),
     ],

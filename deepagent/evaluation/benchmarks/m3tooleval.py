@@ -18,7 +18,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from deepagent.actions import Action, Execute
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.evaluation.benchmarks.m3tooleval_oracle import GOLD
 
 _LONGEST = 1000
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -36,6 +38,10 @@ class M3ToolEval(Benchmark[BenchmarkConfig]):
     def tasks(self) -> Sequence[BenchmarkTask]:
         """The 82 tasks, in the original's order."""
         return _tasks()
+
+    def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
+        """A program that calls the tools for every fact and every sum."""
+        return (Execute(code=GOLD[task.id]),)
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Compare the answer, in both ways."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
+from deepagent.actions import Action, Answer, Call, Execute
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 
 _PROMPT = """{question}
@@ -40,12 +41,20 @@ class ToolHop(Benchmark[BenchmarkConfig]):
         """The task's own functions, when they are given."""
         return task.data["tools"] if self.mode == "labelled" else None
 
+    def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
+        """The answer alone: the data does not say with which arguments the functions lead to it."""
+        return (Answer(text=task.gold),)
+
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Compare the final answer; find intermediate answers in tool results."""
         task, given = episode.task, episode.answer or ""
         wanted = [str(sub).lower() for sub in task.data["sub_task"].values()]
         # Tool cards do not count: some quote an answer as an example.
-        results = [step.observation.text for step in episode.steps if step.observation and not step.observation.found]
+        results = [
+            step.observation.text
+            for step in episode.steps
+            if step.observation and isinstance(step.action, Call | Execute) and not step.observation.found
+        ]
         results += [use.returned.result for step in episode.steps for use in step.uses if use.returned]
         seen = "\n".join(results).lower()
         return Score(

@@ -8,7 +8,8 @@ from typing import Any
 from deepagent import Agent, RunStore, ScriptedModel
 from deepagent.actions import Action, Answer, Call, Execute, Observation
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Mode
-from deepagent.evaluation.runner import TaskResult, run_tasks
+from deepagent.evaluation.results import EpisodeResult
+from deepagent.evaluation.worker import Worker
 from deepagent.runs.events import Event, Intended, Observed, Status
 from deepagent.transcript import Segment
 from tests.support import HASHED, answer, call, execute
@@ -34,7 +35,7 @@ async def play(
     actions: Callable[[BenchmarkTask], Sequence[Action]],
     tasks: Sequence[BenchmarkTask] | None = None,
     judge: ScriptedModel | None = None,
-) -> dict[str, TaskResult]:
+) -> dict[str, EpisodeResult]:
     """Run tasks with scripted actions, through the agent's own loop; results by task."""
     chosen = list(tasks if tasks is not None else benchmark.tasks())
     scripts: dict[str, list[str]] = {task.prompt: [written(action) for action in actions(task)] for task in chosen}
@@ -45,7 +46,7 @@ async def play(
         step, steps[playing] = steps[playing], steps[playing] + 1
         return scripts[playing][step] if step < len(scripts[playing]) else ""
 
-    results: dict[str, TaskResult] = {}
+    results: dict[str, EpisodeResult] = {}
     with RunStore(folder / "runs.sqlite") as store:
         async with (
             benchmark,
@@ -55,8 +56,7 @@ async def play(
         ):
             for task in chosen:
                 playing = task.prompt
-                async for result in run_tasks(benchmark, [task], agent):
-                    results[task.id] = result
+                results[task.id] = await Worker(benchmark, agent, retries=0).episode(task, 0)
     return results
 
 

@@ -4,10 +4,7 @@ import pytest
 
 from deepagent.evaluation.base import Episode
 from deepagent.evaluation.registry import get_benchmark
-from deepagent.invocation import invoke
-from deepagent.sandbox import Kernel, Pool, SandboxConfig
-from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
-from tests.evaluation.benchmarks.m3tooleval_gold import GOLD
+from tests.evaluation.support import evaluated
 
 BENCHMARK = get_benchmark("m3tooleval")
 TASKS = {task.id: task for task in BENCHMARK.tasks()}
@@ -36,25 +33,10 @@ def test_there_are_82_tasks_of_five_families():
     ]
 
 
-async def test_the_gold_solutions_run_in_the_kernel_and_are_all_right(walls):
-    toolset = M3ToolEval()
-    tools = {tool.name: tool for tool in toolset.tools}
-
-    async def call(name, arguments):
-        value, _ = await invoke(tools[name], arguments, 10)
-        return value
-
-    answers = {}
-    config = SandboxConfig(warm=2)
-    async with Pool(config) as pool:
-        for id in TASKS:
-            toolset.reset()
-            async with Kernel(config, call_tool=call, pool=pool) as kernel:
-                await kernel.bind([tool.spec for tool in toolset.tools])
-                run = await kernel.execute(GOLD[id])
-                assert run.error is None, (id, run.error)
-                answers[id] = run.answer
-    scores = {id: await first_answer(TASKS[id], answer) for id, answer in answers.items()}
+async def test_the_oracle_is_always_right_and_who_says_nothing_never(walls, tmp_path):
+    scores = {
+        result.task: result.score.values["first_answer"] for result in await evaluated("m3tooleval", "oracle", tmp_path)
+    }
     assert sum(score.corrected for score in scores.values()) == 82
     # Right answers that the published judge rejects: rounded as asked, the literal reading, a name instead of a number.
     assert [id.split("/")[1] for id, score in scores.items() if not score.published] == [
@@ -67,6 +49,9 @@ async def test_the_gold_solutions_run_in_the_kernel_and_are_all_right(walls):
         "total_price_of_selected_items_after_discount_2",
         "total_price_of_selected_items_after_discount_3",
     ]
+    nothing = await evaluated("m3tooleval", "empty", tmp_path)
+    values = [result.score.values["first_answer"] for result in nothing]
+    assert not any(value.corrected or value.published for value in values)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from deepagent.evaluation.registry import get_benchmark
 from deepagent.runs.events import ToolCalled, ToolReturned
 from deepagent.runs.steps import Step, ToolUse
 from deepagent.toolsets.toolhop.toolset import catalogue
+from tests.evaluation.support import evaluated
 
 BENCHMARK = get_benchmark("toolhop")
 TASK = next(task for task in BENCHMARK.tasks() if task.gold == "15")
@@ -96,3 +97,12 @@ def test_labelled_tasks_offer_their_own_functions_and_open_ones_all():
         assert set(labelled.offered(task)) <= names
         assert len(labelled.offered(task)) == len(task.data["sub_task"])
         assert BENCHMARK.offered(task) is None
+
+
+async def test_the_oracle_is_always_right_and_who_says_nothing_never(walls, tmp_path):
+    known = await evaluated("toolhop", "oracle", tmp_path)
+    assert [(one.score.values["correct"].corrected, one.score.values["path"].corrected) for one in known] == [
+        (1, 0)
+    ] * 50
+    nothing = await evaluated("toolhop", "empty", tmp_path)
+    assert {value.published or value.corrected for one in nothing for value in one.score.values.values()} == {0}

@@ -1,4 +1,4 @@
-"""A solution of every M3ToolEval task as a code action, by hand. Each calls the tools for every fact and every sum."""
+"""The oracle of M3ToolEval: a program for every task, by hand. Each calls the tools for every fact and every sum."""
 
 MESSAGES = {
     "full_alien_message_decoding": (

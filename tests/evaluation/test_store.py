@@ -1,0 +1,99 @@
+"""The store of results: one row for every episode, whatever happens."""
+
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepagent.errors import StoreError, UsageError
+from deepagent.evaluation.base import Verdict
+from deepagent.evaluation.store import ResultStore
+from tests.evaluation.support import evaluation, result
+
+
+@pytest.fixture
+def store(tmp_path):
+    with ResultStore(tmp_path / "deep" / "results.sqlite") as opened:
+        opened.begin(evaluation())
+        yield opened
+
+
+def test_a_result_comes_back_as_it_was(store):
+    verdict = Verdict(by="m", prompt="?", said="yes", choice="yes")
+    assert store.add("sums-1", result(tags={"level": "1"}, verdicts=(verdict,)))
+    (found,) = store.results("sums-1")
+    assert found == result(tags={"level": "1"})
+    assert list(store.verdicts("sums-1")) == [("a", 0, (verdict,))]
+
+
+def test_an_episode_counts_once_however_often_it_is_done(store):
+    assert store.add("sums-1", result(answer="first"))
+    assert not store.add("sums-1", result(answer="second"))
+    assert store.add("sums-1", result(seed=1))
+    assert [(one.seed, one.answer) for one in store.results("sums-1")] == [(0, "first"), (1, "1")]
+
+
+def test_only_what_failed_is_replaced_and_run_again(store):
+    assert store.add("sums-1", result(status="failed", right=0.0))
+    assert store.settled("sums-1") == set()
+    assert store.add("sums-1", result())
+    assert store.settled("sums-1") == {("a", 0)}
+    assert not store.add("sums-1", result(status="failed", right=0.0))
+    assert [one.status for one in store.results("sums-1")] == ["answered"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.booleans()), max_size=30))
+def test_whatever_is_added_each_episode_has_one_result_and_a_good_one_stays(tmp_path_factory, added):
+    with ResultStore(tmp_path_factory.mktemp("store") / "results.sqlite") as store:
+        good = {}
+        for number, (task, seed, fine) in enumerate(added):
+            store.add("sums-1", result(task, seed, answer=str(number), status="answered" if fine else "failed"))
+            if fine:
+                good.setdefault((task, seed), str(number))
+        found = {(one.task, one.seed): one for one in store.results("sums-1")}
+        assert set(found) == {(task, seed) for task, seed, _ in added}
+        assert len(store.results("sums-1")) == len(found)
+        assert store.settled("sums-1") == set(good)
+        assert {key: found[key].answer for key in good} == good
+
+
+def test_evaluations_are_found_by_id_beginning_and_age(store):
+    store.begin(evaluation("sums-2").model_copy(update={"at": 5.0}))
+    store.add("sums-2", result())
+    assert [(one.id, count) for one, count in store.evaluations()] == [("sums-2", 1), ("sums-1", 0)]
+    assert store.get("last").id == "sums-2"
+    assert store.get("sums-1").id == "sums-1"
+    for name, words in (("sums", "2 evaluations are"), ("other", "no evaluation is"), ("", "no evaluation is")):
+        with pytest.raises(UsageError, match=words):
+            store.get(name)
+
+
+def test_what_two_processes_write_is_all_there(store):
+    with ResultStore(store.path) as other:
+        assert other.add("sums-1", result(task="b"))
+        assert store.add("sums-1", result(task="a"))
+        assert not other.add("sums-1", result(task="a"))
+    assert [one.task for one in store.results("sums-1")] == ["a", "b"]
+
+
+def test_a_file_that_is_damaged_or_too_new_is_told(tmp_path):
+    path = tmp_path / "results.sqlite"
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match="check the disk"):
+        ResultStore(path)
+    newer = tmp_path / "newer.sqlite"
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="upgrade deepagent"):
+        ResultStore(newer)
+
+
+def test_a_row_that_was_changed_by_hand_is_told(store):
+    store.add("sums-1", result())
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE results SET body = '{}'")
+    connection.close()
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.results("sums-1")
