@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 _MOST_DRAWS = 20_000_000
 _RESAMPLES = 2000
 _LEAST_RESAMPLES = 200
+_AT_ONCE = 2_000_000
+"""Numbers in memory while resamples are drawn."""
 _SEED = 20_251
 
 
@@ -171,7 +173,6 @@ def _bootstrap(rows: Floats, seed: int) -> Floats:
     kinds, counts = np.unique(rows, axis=0, return_counts=True)
     resamples = int(min(_RESAMPLES, max(_LEAST_RESAMPLES, _MOST_DRAWS // len(kinds))))
     generator = np.random.default_rng(seed)
-    drawn = np.empty((resamples, rows.shape[1]))
-    for number in range(resamples):
-        drawn[number] = generator.multinomial(len(rows), counts / len(rows)) @ kinds
-    return drawn
+    chances, at_once = counts / len(rows), max(1, _AT_ONCE // len(kinds))
+    sizes = [min(at_once, resamples - begun) for begun in range(0, resamples, at_once)]
+    return np.concatenate([generator.multinomial(len(rows), chances, size=size) @ kinds for size in sizes])

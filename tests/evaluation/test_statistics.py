@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepagent.evaluation import statistics
@@ -48,6 +48,7 @@ def test_it_is_the_same_every_time_and_another_with_another_seed():
     assert mean(values, seed=1) != mean(values, seed=2)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_the_interval_lies_within_the_values_and_holds_their_mean(values):
     found = mean(of(*values))
