@@ -14,6 +14,7 @@ from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities
 from deepagent.errors import ToolError, ToolRefusedError, UnknownToolError
 from deepagent.invocation import Approve, invoke
+from deepagent.memory.archive import Archive
 from deepagent.memory.recall import recall_tool
 from deepagent.retrieval import Hit
 from deepagent.runs.events import ToolCalled, ToolReturned
@@ -79,7 +80,8 @@ class Performer:
         self._log = log
         self.result_tokens = result_tokens
         self._limit = self._room = result_tokens * BYTES_PER_TOKEN
-        self.recall = recall_tool(log, length=self._limit // 2)
+        self._archive = Archive(log)
+        self.recall = recall_tool(self._archive, length=self._limit // 2)
         self.granted: dict[str, Tool] = {}
         self.found: tuple[str, ...] = ()
         """Names that the last search brought."""
@@ -95,6 +97,7 @@ class Performer:
 
     async def close(self) -> None:
         """End the sandbox, and keep the files that code left in its workspace as artifacts."""
+        self._archive.close()
         async with self._kernel:
             for name, data in (await self._kernel.collect()).files.items():
                 self._log.keep(f"{FILE}{name}", data)

@@ -105,6 +105,17 @@ def describe(action: Action) -> str:
     return action.kind
 
 
+def describe_in_full(action: Action) -> str:
+    """An action with everything in it."""
+    if isinstance(action, Execute):
+        return f"execute:\n{action.code}"
+    if isinstance(action, Call):
+        return f"call {action.name} {action.arguments}"
+    if isinstance(action, Search):
+        return f"search: {action.query}"
+    return action.kind
+
+
 def shorten(text: str, limit: int) -> str:
     """Text on one line, its middle left out when it is longer than the limit in characters."""
     text = one_line(text)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deepagent.actions import Call, Execute, Search
-from deepagent.memory.ledger import describe, line, select
+from deepagent.memory.ledger import describe_in_full, line, select
 from deepagent.memory.schema import Memory, ToolRecord
 from deepagent.runs.steps import Step
 from deepagent.transcript import clipped
@@ -38,17 +37,9 @@ def render_memory(memory: Memory, limit: int) -> str:
 
 def render_step(step: Step) -> str:
     """One step in full: thought, action, result."""
-    action = step.action
-    done = describe(action)
-    if isinstance(action, Execute):
-        done = f"execute:\n{action.code}"
-    elif isinstance(action, Call):
-        done = f"call {action.name} {action.arguments}"
-    elif isinstance(action, Search):
-        done = f"search: {action.query}"
     result = step.observation.text if step.observation else "(no result)"
     thought = f"{step.thought}\n" if step.thought else ""
-    return f"[step {step.number}] {thought}{done}\nresult: {result}"
+    return f"[step {step.number}] {thought}{describe_in_full(step.action)}\nresult: {result}"
 
 
 def newest(texts: Sequence[str], limit: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Replies of the auxiliary model kept on disk: a benchmark of hours that was cut off goes on where it was."""
+"""The auxiliary model, its replies kept on disk: a benchmark of hours that was cut off goes on where it was."""
 
 from __future__ import annotations
 
@@ -9,14 +9,30 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from deepagent.errors import ModelUnavailableError
+from deepagent.models import ScriptedModel
 from deepagent.models.base import Generated, Model, Sampling
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Message
 
 
-class Remembering:
-    """A model whose `chat` is asked once for each question. Only what folding needs of a model.
+class Broken(ScriptedModel):
+    """A model that never answers: what is left of a method without one."""
+
+    name = "none"
+
+    async def chat(self, *_: Any, **__: Any) -> Generated:
+        raise ModelUnavailableError("there is none")
+
+
+class Remembering(ScriptedModel):
+    """A model that is asked once for each question; it chats, which is all that folding wants.
+
+    Args:
+        model: the model.
+        path: where its replies are kept.
 
     Attributes:
         calls: how often it was asked.
@@ -24,6 +40,7 @@ class Remembering:
     """
 
     def __init__(self, model: Model, path: Path) -> None:
+        super().__init__(context=model.context)
         self.calls = 0
         self.seconds = 0.0
         self._model = model
@@ -32,8 +49,8 @@ class Remembering:
         self._replies.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT)")
 
     @property
-    def context(self) -> int:
-        return self._model.context
+    def name(self) -> str:
+        return self._model.name
 
     async def chat(
         self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None

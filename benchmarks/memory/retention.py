@@ -12,10 +12,11 @@ from benchmarks.memory.baselines import METHODS
 from benchmarks.memory.cache import Remembering
 from benchmarks.memory.tasks import TASK, LongTask, long_task
 from deepagent.actions import Frozen
+from deepagent.memory.archive import Archive
 from deepagent.memory.config import FoldConfig
 from deepagent.memory.recall import recall_tool
 from deepagent.memory.render import render_memory
-from deepagent.models.embedded import EmbeddedModel
+from deepagent.memory.schema import Memory
 from deepagent.runs.events import Intended, Observed, Started
 from deepagent.runs.store import RunStore
 from deepagent.transcript import BYTES_PER_TOKEN, Segment
@@ -26,7 +27,6 @@ STEPS_PER_FOLD = 15
 """About what such a window holds of this history beside prompt and memory."""
 LATER = 50
 """Steps after which something counts as asked for much later."""
-AUXILIARY_WINDOW = 8192
 CONFIG = FoldConfig(max_tokens=500, seconds=3600)
 ROOM = int(WINDOW * CONFIG.memory) * BYTES_PER_TOKEN
 _CODE = re.compile(r"\b[A-Z]{2}-\d{4}\b")
@@ -78,56 +78,55 @@ class Recalled(Frozen):
 
 
 async def measure(
-    weights: str, methods: Sequence[str], seeds: Sequence[int], folds: int, work: Path, told: Callable[[Fold], None]
-) -> list[Fold]:
-    """Fold the task of each seed by each method, with these weights as auxiliary model."""
-    found = []
-    async with EmbeddedModel(weights, context=AUXILIARY_WINDOW, threads=1) as model:
-        for seed in seeds:
-            task = long_task(seed, folds * STEPS_PER_FOLD)
-            for method in methods:
-                auxiliary = Remembering(model, work / "replies.sqlite")
-                for fold in await _fold(weights, method, task, seed, auxiliary, told):
-                    found.append(fold)
-    return found
+    auxiliary: Remembering, methods: Sequence[str], seed: int, folds: int, told: Callable[[Fold], None]
+) -> None:
+    """Fold the task of a seed by each method, in turns, so that a measurement that is cut off is even."""
+    task = long_task(seed, folds * STEPS_PER_FOLD)
+    histories = [_History(method, task, seed, auxiliary) for method in methods]
+    for number in range(1, folds + 1):
+        for history in histories:
+            told(await history.fold(number))
 
 
-async def _fold(
-    weights: str, method: str, task: LongTask, seed: int, auxiliary: Remembering, told: Callable[[Fold], None]
-) -> list[Fold]:
-    folder = METHODS[method](auxiliary, CONFIG)  # type: ignore[arg-type]  # it chats, which is all that folding asks
-    memory = None
-    found = []
-    everything = " ".join(step.observation.text for step in task.steps if step.observation)
-    for end in range(STEPS_PER_FOLD, len(task.steps) + 1, STEPS_PER_FOLD):
-        calls, seconds = auxiliary.calls, auxiliary.seconds
-        folding = await folder.fold(TASK, task.steps[end - STEPS_PER_FOLD : end], memory, ROOM)
-        memory = folding.memory
-        text = render_memory(memory, ROOM)
-        planted = [one for one in task.planted if one.step <= end]
+class _History:
+    """One task as one method folds it."""
+
+    def __init__(self, method: str, task: LongTask, seed: int, auxiliary: Remembering) -> None:
+        self._method, self._seed = method, seed
+        self._task = task
+        self._auxiliary = auxiliary
+        self._folder = METHODS[method](auxiliary, CONFIG)
+        self._memory: Memory | None = None
+        self._shown = " ".join(step.observation.text for step in task.steps if step.observation)
+
+    async def fold(self, number: int) -> Fold:
+        """The fold of this number, and what memory holds after it."""
+        end = number * STEPS_PER_FOLD
+        calls, seconds = self._auxiliary.calls, self._auxiliary.seconds
+        steps = self._task.steps[end - STEPS_PER_FOLD : end]
+        folding = await self._folder.fold(TASK, steps, self._memory, ROOM)
+        self._memory = folding.memory
+        text = render_memory(folding.memory, ROOM)
+        planted = [one for one in self._task.planted if one.step <= end]
         later = [one for one in planted if one.step <= end - LATER]
-        found.append(
-            Fold(
-                model=weights,
-                method=method,
-                seed=seed,
-                fold=end // STEPS_PER_FOLD,
-                planted=len(planted),
-                kept=sum(one.in_text(text) for one in planted),
-                planted_later=len(later),
-                kept_later=sum(one.in_text(text) for one in later),
-                total=task.totals[end - 1] in text,
-                invented=sum(code not in everything for code in set(_CODE.findall(text))),
-                calls=auxiliary.calls - calls,
-                prompt_tokens=folding.usage.prompt_tokens,
-                cached_tokens=folding.usage.cached_tokens,
-                completion_tokens=folding.usage.completion_tokens,
-                seconds=auxiliary.seconds - seconds,
-                problems=len(folding.problems),
-            )
+        return Fold(
+            model=self._auxiliary.name,
+            method=self._method,
+            seed=self._seed,
+            fold=number,
+            planted=len(planted),
+            kept=sum(one.in_text(text) for one in planted),
+            planted_later=len(later),
+            kept_later=sum(one.in_text(text) for one in later),
+            total=self._task.totals[end - 1] in text,
+            invented=sum(code not in self._shown for code in set(_CODE.findall(text))),
+            calls=self._auxiliary.calls - calls,
+            prompt_tokens=folding.usage.prompt_tokens,
+            cached_tokens=folding.usage.cached_tokens,
+            completion_tokens=folding.usage.completion_tokens,
+            seconds=self._auxiliary.seconds - seconds,
+            problems=len(folding.problems),
         )
-        told(found[-1])
-    return found
 
 
 async def recalled(seed: int, folds: int, work: Path) -> Recalled:
@@ -143,9 +142,11 @@ async def recalled(seed: int, folds: int, work: Path) -> Recalled:
                 Intended(step=step.number, thought=step.thought, action=step.action),
                 Observed(step=step.number, observation=observation, segment=segment, seconds=0),
             )
-        recall = recall_tool(log).invoke
+        archive = Archive(log)
+        recall = recall_tool(archive).invoke
         by_step = [one.in_text(await recall({"id": str(one.step)})) for one in task.planted]
         by_search = [_led_to(one.step, await recall({"query": one.question})) for one in task.planted]
+        archive.close()
     return Recalled(seed=seed, planted=len(task.planted), by_step=sum(by_step), by_search=sum(by_search))
 
 

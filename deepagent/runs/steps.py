@@ -47,6 +47,10 @@ class Steps:
             else:
                 next(use for use in step.uses if use.called.call == event.call).returned = event
 
+    def take(self, number: int) -> Step | None:
+        """Let go of one step, and give it."""
+        return self._found.pop(number, None)
+
     def clear(self) -> None:
         """Let go of all steps."""
         self._found.clear()

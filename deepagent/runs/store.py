@@ -395,7 +395,11 @@ class RunLog:
     @property
     def events(self) -> list[Event]:
         """All events so far, read back from the store."""
-        return [recorded.event for recorded in self._store.events(self.id)]
+        return [recorded.event for recorded in self.since(0)]
+
+    def since(self, sequence: int) -> list[Recorded]:
+        """The events after this one, read back from the store."""
+        return self._store.events(self.id, sequence)
 
     def keep(self, id: str, content: str | bytes) -> None:
         """Keep a text or a file as an artifact of this run."""
