@@ -13,6 +13,7 @@ from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities
 from deepagent.errors import ToolError, ToolRefusedError, UnknownToolError
+from deepagent.files import Files
 from deepagent.invocation import Approve, invoke
 from deepagent.memory.archive import Archive
 from deepagent.memory.recall import recall_tool
@@ -20,7 +21,7 @@ from deepagent.retrieval import Hit
 from deepagent.runs.events import ToolCalled, ToolReturned
 from deepagent.runs.store import FILE, RunLog
 from deepagent.sandbox import Kernel, Pool
-from deepagent.tools import Arguments, Tool, ToolSpec, well_formed
+from deepagent.tools import FILES, Arguments, Tool, ToolSpec, well_formed
 from deepagent.transcript import BYTES_PER_TOKEN, clipped
 
 _KEPT_CHARS = 16_000_000
@@ -88,6 +89,7 @@ class Performer:
         self._approve = approve
         self._over = over
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code, attachments=attachments, pool=pool)
+        FILES.set(Files(attachments or {}, log, self._kernel))  # for the tools that are called in this context
         self._search_tools = Tool(_SEARCH_TOOLS, self._search_from_code)  # only code needs it as a tool
         self._done: dict[str, tuple[int, Observation]] = {}
         self._searched: dict[str, list[int]] = {}

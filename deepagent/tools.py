@@ -15,7 +15,7 @@ import reprlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -41,6 +41,30 @@ _LONGEST = 10_000
 
 Effect = Literal["pure", "idempotent", "unsafe"]
 """What a call does to the world: nothing; the same when repeated; something that must not be repeated unasked."""
+
+
+class RunFiles(Protocol):
+    """The files of a run, for tools that read or make some."""
+
+    def names(self) -> Iterable[str]:
+        """What was attached to the task, and what tools kept."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """The content of one of these, or of a file that code left in its workspace; None where there is none.
+
+        Raises:
+            ToolFailedError: it is there and cannot be read.
+        """
+        ...
+
+    def keep(self, name: str, data: bytes) -> str:
+        """Keep a file that a tool made or fetched. Returns the name that it got, which may be another one."""
+        ...
+
+
+FILES: ContextVar[RunFiles | None] = ContextVar("files", default=None)
+"""The files of the run that a tool is called in; None outside of runs."""
 
 RUN: ContextVar[str] = ContextVar("run", default="")
 """Id of the run that a tool is called in, for tools that keep a state for each; empty outside of runs."""

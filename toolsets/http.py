@@ -76,7 +76,7 @@ class Response:
         """The body as text, in the claimed encoding where Python knows it."""
         try:
             return self.body.decode(self.charset or "utf-8", "replace")
-        except LookupError:
+        except (LookupError, ValueError):
             return self.body.decode("utf-8", "replace")
 
 

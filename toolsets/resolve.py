@@ -97,6 +97,13 @@ def _mcp(given: Where, host: Host) -> Toolset:
     return McpServer(settings_of(given, McpConfig, read))
 
 
+def _research(given: Where, host: Host) -> Toolset:
+    from deepagent.toolsets.research.config import ResearchConfig
+    from deepagent.toolsets.research.toolset import Research
+
+    return Research(settings_of(given, ResearchConfig, lambda where: {"folders": (where,) if where else ()}), host)
+
+
 def _simulated(given: Where, host: Host) -> Toolset:
     from deepagent.models.resolve import open_model
     from deepagent.toolsets.simulated import Simulated, SimulatedConfig
@@ -111,9 +118,10 @@ KINDS: dict[str, Opener] = {
     "python": _python,
     "openapi": _openapi,
     "mcp": _mcp,
+    "research": _research,
     "simulated": _simulated,
 }
-_NO_PLACE = ("m3tooleval", "toolhop")
+_NO_PLACE = ("m3tooleval", "toolhop", "research")
 _SPELLINGS = [
     "m3tooleval",
     "toolhop",
@@ -122,6 +130,7 @@ _SPELLINGS = [
     "openapi:FILE[#SERVER]",
     "mcp:COMMAND",
     "mcp:URL",
+    "research[:FOLDER]",
     "simulated:SOURCE",
 ]
 

@@ -27,7 +27,15 @@ from deepagent.runs.store import RunStore
 from deepagent.sandbox.proof import TOGETHER, prove
 from deepagent.toolsets import resolve
 
-_EXTRAS = {"embedded": "xllamacpp", "vllm": "vllm", "ray": "ray", "train": "trl", "mcp": "mcp", "otel": "opentelemetry"}
+_EXTRAS = {
+    "embedded": "xllamacpp",
+    "vllm": "vllm",
+    "ray": "ray",
+    "train": "trl",
+    "mcp": "mcp",
+    "research": "trafilatura",
+    "otel": "opentelemetry",
+}
 _OURS: dict[plugins.Kind, Collection[str]] = {
     "toolsets": list(resolve.KINDS),
     "benchmarks": list(BUILT_IN),

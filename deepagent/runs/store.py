@@ -413,6 +413,10 @@ class RunLog:
         """What another process decided on a tool call, or None while it waits."""
         return self._store.decision(self.id, step, call)
 
+    def files(self) -> dict[str, bytes]:
+        """The files that were kept, by name."""
+        return self._store.files(self.id)
+
     def beat(self) -> None:
         """Say that the run is still worked on."""
         self._store.beat(self.id, self.owner)

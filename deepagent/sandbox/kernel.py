@@ -156,6 +156,12 @@ class Kernel:
             await self._discard()
             return self._left
 
+    def read_file(self, path: str, *, most_bytes: int) -> bytes | str | None:
+        """A file that code has written, also while a cell runs; see `read_one`."""
+        if self._worker is not None:
+            return self._worker.read_file(path, most_bytes=most_bytes)
+        return self._left.files.get(path)
+
     async def _running_worker(self) -> WorkerProcess:
         if self._closed:
             raise SandboxError("the kernel is closed; make a new one to run code")

@@ -24,7 +24,7 @@ from deepagent.sandbox.frames import FRAME_BYTES, ForgedFrameError, Frame, Ready
 from deepagent.sandbox.passage import unavailable
 from deepagent.sandbox.pipes import PIPE_BYTES, Pipes
 from deepagent.sandbox.walls import Enclosure, Walls
-from deepagent.sandbox.workspace import Left, collect
+from deepagent.sandbox.workspace import Left, collect, read_one
 
 START_SECONDS = 20
 """How long an interpreter may take to start on a machine under heavy load."""
@@ -223,6 +223,10 @@ class WorkerProcess:
             return await asyncio.to_thread(collect, folder, most_bytes=self._config.workspace_mb * 2**20)
         finally:
             os.close(folder)
+
+    def read_file(self, path: str, *, most_bytes: int) -> bytes | str | None:
+        """A file of the workspace as it is now; see `read_one`."""
+        return None if self._folder is None else read_one(self._folder, path, most_bytes=most_bytes)
 
     def _close_folder(self) -> None:
         folder, self._folder = self._folder, None

@@ -7,6 +7,7 @@ file is opened for reading, and what is taken has limits.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -53,6 +54,45 @@ def collect(folder: int, *, most_bytes: int) -> Left:
             files[path] = data
             room -= len(data)
     return Left(files, tuple(skipped))
+
+
+def read_one(folder: int, path: str, *, most_bytes: int) -> bytes | str | None:
+    """Read one file below a folder, whoever else may be changing it; no part of the path is followed if it is a link.
+
+    Args:
+        folder: an fd of it.
+        path: within the folder, `/` between the parts.
+        most_bytes: of the file.
+
+    Returns:
+        The content; why it is not given, in words; or None where there is no such file.
+    """
+    *parents, name = [part for part in path.split("/") if part not in ("", ".")] or [""]
+    if ".." in (*parents, name) or "\0" in path or not name:
+        return None
+    fd = os.dup(folder)
+    try:
+        for parent in parents:
+            inner = os.open(parent, os.O_PATH | os.O_DIRECTORY | _NO_LINKS, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        os.stat(name, dir_fd=fd, follow_symlinks=False)
+        return _read(fd, name, most_bytes)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return "a link" if error.errno in (errno.ELOOP, errno.ENOTDIR) else str(error.strerror)
+    finally:
+        os.close(fd)
+
+
+def names(folder: int) -> Iterator[tuple[str, int]]:
+    """Path and size of the files below a folder, links and hidden ones left out."""
+    for path, parent, name in _walk(folder, "", [], _DEPTH):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                yield path, found.st_size
 
 
 def _walk(folder: int, prefix: str, skipped: list[str], depth: int) -> Iterator[tuple[str, int, str]]:

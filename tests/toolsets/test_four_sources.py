@@ -1,0 +1,53 @@
+"""One task that needs a function, an OpenAPI operation, an MCP tool and a file, all found by search alone.
+
+All four are real: a live HTTP server, an MCP server in a process of its own, a spreadsheet behind the sandbox's walls.
+"""
+
+import pytest
+
+from benchmarks.four_sources import ANSWER, WANTED, attempt
+from deepagent.errors import WeightsError
+from deepagent.models import ScriptedModel, weights
+from tests.support import answer, call, execute
+
+pytest.importorskip("mcp")
+pytest.importorskip("openpyxl")
+
+
+def searched(query: str) -> str:
+    return f"I need a tool.\n<tool_search>{query}</tool_search>"
+
+
+async def test_by_calls_and_by_code(tmp_path, walls):
+    script = [
+        searched("how many pupils has a class"),
+        call("pupils_in_class", school_class="7b"),
+        searched("price of a ticket for an exhibition of the museum"),
+        call("ticket_price", exhibition="space"),
+        searched("fare of the bus for passengers"),
+        searched("read a spreadsheet file"),
+        execute("lunch = int(read_file('lunch.xlsx').split()[-1])\nprint(24 * 7 + bus_fare(24) + lunch)"),
+        answer(ANSWER),
+    ]
+    found = await attempt(ScriptedModel(script), tmp_path, 0, others=["toolhop"], encoder="hash")
+    assert (found["all four"], found["right"], found["status"], found["steps"]) == (True, True, "answered", 8), found
+
+
+async def test_a_tool_that_no_search_has_found_does_not_count(tmp_path):
+    script = [call(WANTED[0], school_class="7b"), searched("read a spreadsheet file"), answer("1")]
+    found = await attempt(ScriptedModel(script), tmp_path, 0, others=["toolhop"], encoder="hash")
+    assert (found["used"], found["right"]) == ([], False)
+
+
+@pytest.mark.weights
+@pytest.mark.timeout(900)
+async def test_a_small_model_finds_and_uses_tools_of_the_sources(tmp_path, walls):
+    """How often it manages all four is measured by `python -m benchmarks.four_sources`; see docs/toolsets.md."""
+    pytest.importorskip("xllamacpp")
+    try:
+        weights.path("qwen2.5-coder-1.5b")
+        weights.path("all-minilm-l6-v2")
+    except WeightsError as missing:
+        pytest.skip(str(missing))
+    found = await attempt("embedded", tmp_path, 0)
+    assert found["used"], found

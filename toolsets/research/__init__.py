@@ -1,0 +1,1 @@
+"""Research: searching and browsing the web, reading files, looking at images."""
