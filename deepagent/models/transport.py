@@ -25,6 +25,7 @@ from deepagent.errors import (
     UsageError,
 )
 from deepagent.models import failures
+from deepagent.models.gate import Gate
 from deepagent.models.sse import EventParser
 
 T = TypeVar("T")
@@ -92,6 +93,8 @@ class Transport:
         self._bare = _API_BASE.search(parts.path) is not None
         self._proxy = None if self._local else _proxy(parts.scheme, parts.hostname or "")
         self._session: aiohttp.ClientSession | None = None
+        self.gate = Gate()
+        """Holds requests back while the server is too busy."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -192,10 +195,10 @@ class Transport:
         """Make attempts until one succeeds, fails for good, or time and retries are used up."""
         last: ModelError | None = None
         try:
-            async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._timeout):
+            async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + self._timeout) as patience:
                 for number in range(self._retries + 1):
                     try:
-                        return await attempt()
+                        return await self._admitted(attempt, patience)
                     except _PassingError as error:
                         last, wait = error.cause, failures.delay(number, error.retry_after)
                     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
@@ -211,6 +214,29 @@ class Transport:
         except aiohttp.ClientError as error:
             raise ModelReplyError(f"{self.where} does not speak HTTP as it should: {_said(error)}") from error
         raise last or self._late()
+
+    async def _admitted(self, attempt: Callable[[], Awaitable[T]], patience: asyncio.Timeout) -> T:
+        """Make an attempt when the gate lets it through; waiting there is no fault of the server."""
+        clock, until = asyncio.get_running_loop().time, patience.when()
+        began = clock()
+        patience.reschedule(None)
+        ticket = await self.gate.enter()
+        patience.reschedule(None if until is None else until + clock() - began)
+        try:
+            made = await attempt()
+        except _PassingError as error:
+            if error.busy:
+                self.gate.overloaded(ticket)
+            raise
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, TimeoutError) or patience.expired():
+                self.gate.overloaded(ticket)
+            raise
+        else:
+            self.gate.served()
+            return made
+        finally:
+            self.gate.leave()
 
     async def _events(self, response: aiohttp.ClientResponse, listener: Listener) -> None:
         """Have events heard until the reply is whole; what may come after its end is waited for a short time only.
@@ -257,7 +283,8 @@ class Transport:
         text = self._secret(await self._text(response, MAX_ERROR))
         error = failures.from_status(self.where, response.status, text)
         if response.status in failures.RETRIED and not isinstance(error, ContextOverflowError):
-            raise _PassingError(error, response.headers.get("retry-after"))
+            busy = response.status in (429, 503)
+            raise _PassingError(error, response.headers.get("retry-after"), busy=busy)
         raise error
 
     async def _text(self, response: aiohttp.ClientResponse, limit: int) -> str:
@@ -304,10 +331,11 @@ class Transport:
 class _PassingError(Exception):
     """An answer that may be another one the next time."""
 
-    def __init__(self, cause: ModelError, retry_after: str | None) -> None:
+    def __init__(self, cause: ModelError, retry_after: str | None, *, busy: bool = False) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.retry_after = retry_after
+        self.busy = busy
 
 
 def _said(error: Exception) -> str:

@@ -43,7 +43,7 @@ def test_only_what_failed_is_replaced_and_run_again(store):
     assert [one.status for one in store.results("sums-1")] == ["answered"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.booleans()), max_size=30))
 def test_whatever_is_added_each_episode_has_one_result_and_a_good_one_stays(tmp_path_factory, added):
     with ResultStore(tmp_path_factory.mktemp("store") / "results.sqlite") as store:
