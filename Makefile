@@ -5,6 +5,9 @@
 # make test-sandbox     everything about the sandbox, as root and as an ordinary user
 # make bench-framework  what the loop adds to model calls; ARGS="--peers" beside other frameworks, ARGS="--quick" in short
 # make test-mcp         the tests on a published MCP server (installs it with npm)
+# make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
+# make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
+# make bench-eval       what evaluating adds to the loop, resuming 10,000 episodes, a report of 100,000
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -14,7 +17,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: run test test-vllm test-sandbox test-mcp check bench-framework weights install clean
+.PHONY: run test test-vllm test-sandbox test-mcp test-ray check bench-framework bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -39,6 +42,18 @@ test-sandbox: install
 test-mcp: install
 	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31
 	@.venv/bin/python -m pytest -m npm tests/toolsets/test_mcp.py
+
+test-ray: install
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	@$(BIN)/python -m pytest -m ray tests/ray
+
+eval-smoke: install
+	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
+	@$(BIN)/deepagent models pull all-minilm-l6-v2
+	$(BIN)/deepagent eval all --limit 5 --model embedded --store .eval/runs.sqlite --report .eval/report.html
+
+bench-eval: install
+	@$(BIN)/python -m benchmarks.evaluation
 
 check: install
 	$(BIN)/ruff check .

@@ -30,6 +30,8 @@ from deepagent.evaluation import registry, runner
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Mode
 from deepagent.evaluation.executors import AsyncioExecutor, Executor
 from deepagent.evaluation.plan import Opened, Plan, benchmark_of, make_plan, opened
+from deepagent.evaluation.report import VIEWER
+from deepagent.evaluation.report import write as write_report
 from deepagent.evaluation.results import Evaluation
 from deepagent.evaluation.store import ResultStore
 from deepagent.evaluation.summary import Summary, summarise
@@ -69,6 +71,7 @@ def evaluate(
     settings: Annotated[
         Path | None, typer.Option("--benchmark-config", help="The benchmark's settings; by default its own file.")
     ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write one report of all that was run here.")] = None,
     store: StoreOption = None,
     json: JsonOption = False,
     unsafe_execute: UnsafeOption = False,
@@ -81,7 +84,7 @@ def evaluate(
       deepagent eval toolhop --limit 10
       deepagent eval toolhop --task toolhop-019 --show
       deepagent eval toolhop --model local --seeds 3 --concurrency 16 --resume
-      deepagent eval toolhop m3tooleval -b react -b codeact -b deepagent --model local
+      deepagent eval toolhop m3tooleval -b react -b codeact -b deepagent -m local --report table.html
     """
     chosen = registry.names() if names == ["all"] else names
     if show and concurrency > 1:
@@ -107,6 +110,9 @@ def evaluate(
         ResultStore(results_path(path)) as results,
     ):
         summaries = [asyncio.run(command.run(plan, runs, results)) for plan in plans]
+        if report is not None:
+            written = write_report([summary.evaluation for summary in summaries], results, report, viewer=VIEWER)
+            say(f"report: {written[0]}")
     if not json and len(summaries) > 1:
         say_table(summaries)
     raise typer.Exit(1 if any("failed" in summary.statuses for summary in summaries) else 0)

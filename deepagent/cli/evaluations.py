@@ -19,6 +19,7 @@ from deepagent.errors import UsageError
 from deepagent.evaluation import registry
 from deepagent.evaluation.compare import compare
 from deepagent.evaluation.plan import baselines
+from deepagent.evaluation.report import VIEWER, write
 from deepagent.evaluation.store import ResultStore
 from deepagent.evaluation.summary import summarise
 
@@ -130,12 +131,10 @@ def write_report(
     ),
     viewer: Annotated[
         str, typer.Option("--viewer", help="Where `deepagent view` shows the runs, for the links.")
-    ] = "http://127.0.0.1:7861",
+    ] = VIEWER,
     store: StoreOption = None,
 ) -> None:
     """Write evaluations as one HTML page that needs nothing else, and as JSON."""
-    from deepagent.evaluation.report import write
-
     with _open(store) as results:
         written = write([results.get(id) for id in ids], results, to, viewer=viewer)
     for path in written:

@@ -24,6 +24,8 @@ from deepagent.evaluation.store import ResultStore
 from deepagent.evaluation.summary import Summary, summarise
 from deepagent.evaluation.tables import matrix
 
+VIEWER = "http://127.0.0.1:7861"
+"""Where `deepagent view` shows runs, unless it is told otherwise."""
 _TEXT = 160
 """Characters of an answer or reason that the page's list holds; the viewer shows the rest."""
 COLUMNS = (
