@@ -150,6 +150,7 @@ async def attempt(
     """One run; what it used and answered. `others` are further sources, to search among."""
     config = AgentConfig(
         cards=0,
+        found=3,
         encoder=encoder,
         limits=Limits(actions=30),
         sampling=Sampling(temperature=0.3 if seed else 0.0, seed=seed, max_tokens=512),

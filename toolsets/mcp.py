@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deepagent.errors import ToolError, ToolFailedError, ToolTimeoutError, UsageError
 from deepagent.tools import Arguments, Effect, Tool, ToolSpec, told
+from deepagent.toolsets.mcp_content import Binary, content, contents, visible
 from deepagent.toolsets.secrets import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
 _MAX_TOOLS = 20_000
-_MAX_DESCRIPTION = 4000
 _STDERR_KEPT = 2000
-_HIDDEN = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
-"""Characters that people do not see and models read: instructions hide in them."""
 
 
 class McpConfig(BaseModel):
@@ -268,7 +266,7 @@ class McpServer:
                 found = await client.read_resource(arguments["uri"])
             except Exception as error:
                 raise self._failed(spec, error) from error
-            return self._redactor.struck("\n".join(_contents(one) for one in found.contents))
+            return self._told(spec, [contents(one) for one in found.contents])
 
         return Tool(spec=spec, invoke=invoke)
 
@@ -324,7 +322,7 @@ class McpServer:
         return ToolFailedError(self._redactor.struck(visible(f"{spec.name} failed: {why}")))
 
     def _result(self, spec: ToolSpec, answer: mcp_types.CallToolResult) -> Any:
-        text = self._redactor.struck("\n".join(_block(one) for one in answer.content))
+        text = self._told(spec, [content(one) for one in answer.content])
         if answer.is_error:
             raise ToolFailedError(f"{spec.name} failed: {text or 'the server does not say why'}")
         if answer.structured_content is None or any(one.type not in ("text",) for one in answer.content):
@@ -332,6 +330,11 @@ class McpServer:
         value = answer.structured_content
         wrapped = isinstance(value, dict) and set(value) == {"result"}  # how the SDK's servers wrap what is no object
         return self._redactor.struck_value(value["result"] if wrapped else value)
+
+    def _told(self, spec: ToolSpec, pieces: list[str | Binary]) -> str:
+        """The pieces of a result as text; what no text can show is kept as a file of the run."""
+        texts = (one if isinstance(one, str) else one.kept(spec.name, self._redactor) for one in pieces)
+        return self._redactor.struck("\n".join(texts))
 
     @property
     def _shown(self) -> str:
@@ -366,11 +369,6 @@ class _Tail:
         return visible(" ".join(self._kept.decode("utf-8", "replace").split()))[-300:]
 
 
-def visible(text: str) -> str:
-    """Foreign text without characters that only models would read, and not endlessly long."""
-    return _HIDDEN.sub("", text[: 4 * _MAX_DESCRIPTION])[:_MAX_DESCRIPTION]
-
-
 def _require_sdk() -> None:
     try:
         import mcp  # noqa: F401
@@ -383,24 +381,6 @@ def _hinted(annotations: mcp_types.ToolAnnotations | None) -> Effect:
     if annotations is not None and annotations.read_only_hint:
         return "pure"
     return "idempotent" if annotations is not None and annotations.idempotent_hint else "unsafe"
-
-
-def _block(block: Any) -> str:
-    """One block of a result as text; what no text can show is described."""
-    if block.type == "text":
-        return str(block.text)
-    if block.type == "resource":
-        return _contents(block.resource)
-    if block.type == "resource_link":
-        return visible(f"[resource {block.name}: {block.uri}]")
-    return f"[{block.type} {visible(block.mime_type)[:60]}, {len(block.data) * 3 // 4} bytes]"
-
-
-def _contents(resource: Any) -> str:
-    text = getattr(resource, "text", None)
-    if isinstance(text, str):
-        return text
-    return visible(f"[resource {resource.uri}, {resource.mime_type or 'data'}, {len(resource.blob) * 3 // 4} bytes]")
 
 
 def _first(error: BaseException) -> str:

@@ -1,16 +1,21 @@
 """A real MCP server from the official SDK, with tools that misbehave; `python mcp_server.py FOLDER` uses stdio."""
 
 import asyncio
+import base64
 import os
 import sys
 from pathlib import Path
 
 from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import BlobResourceContents, CallToolResult, EmbeddedResource, ResourceLink, TextResourceContents
 from pydantic import BaseModel
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("/nonexistent")
 server = MCPServer("Test bench")
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 class Point(BaseModel):
@@ -33,7 +38,21 @@ def move(point: Point) -> Point:
 @server.tool()
 def picture() -> list[Image | str]:
     """A picture and words."""
-    return ["Here:", Image(data=b"\x89PNG" * 100, format="png")]
+    return ["Here:", Image(data=PIXEL, format="png")]
+
+
+@server.tool()
+def encloses() -> CallToolResult:
+    """Text, data and a link as resources."""
+    data = base64.b64encode(b"a,b\n1,2\n").decode()
+    blocks = [
+        EmbeddedResource(type="resource", resource=TextResourceContents(uri="note://text", text="enclosed text")),
+        EmbeddedResource(
+            type="resource", resource=BlobResourceContents(uri="note://table", mime_type="text/csv", blob=data)
+        ),
+        ResourceLink(type="resource_link", name="more", uri="note://more"),
+    ]
+    return CallToolResult(content=blocks)
 
 
 @server.tool()

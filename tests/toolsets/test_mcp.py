@@ -8,13 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from deepagent.agent import Agent
 from deepagent.errors import ToolFailedError, ToolTimeoutError, UsageError
+from deepagent.models import ScriptedModel
+from deepagent.runs.events import Observed
+from deepagent.runs.store import RunStore
 from deepagent.tools import check_arguments
+from tests.support import HASHED, answer
+from tests.support import call as run_call
 from tests.toolsets.servers import serving
 
 pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
 
-from deepagent.toolsets.mcp import McpConfig, McpServer, visible
+from deepagent.toolsets.mcp import McpConfig, McpServer
+from deepagent.toolsets.mcp_content import visible
+from tests.toolsets import mcp_server
 
 BENCH = Path(__file__).parent / "mcp_server.py"
 
@@ -70,8 +78,6 @@ async def test_tools_are_listed_and_called_over_stdio():
 
 
 async def test_the_same_server_is_called_over_http():
-    from tests.toolsets import mcp_server
-
     with serving(mcp_server.server.streamable_http_app()) as url:
         async with McpServer(McpConfig(url=f"{url}/mcp", only=("add", "pic*"))) as server:
             assert [tool.name for tool in server.tools if tool.name != "read_resource"] == ["add", "picture"]
@@ -86,7 +92,33 @@ async def test_an_http_server_that_is_away_is_told():
 
 async def test_what_no_text_can_show_is_described():
     async with bench() as server:
-        assert await call(server, "picture") == "Here:\n[image image/png, 402 bytes]"
+        assert await call(server, "picture") == "Here:\n[image image/png, 72 bytes]"
+        enclosed = "enclosed text\n[resource note://table, text/csv, 9 bytes]\n[resource more: note://more]"
+        assert await call(server, "encloses") == enclosed
+
+
+async def test_in_a_run_data_is_kept_and_can_be_read_and_looked_at(tmp_path, walls):
+    pytest.importorskip("PIL")
+    script = [
+        run_call("picture"),
+        run_call("read_file", path="picture.png"),
+        run_call("ask_image", image="picture.png", question="What is it?"),
+        run_call("encloses"),
+        run_call("read_file", path="encloses.csv"),
+        answer("done"),
+    ]
+    seer = ScriptedModel([], chat_replies=["A dot."])
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        source = {"kind": "mcp", "command": [sys.executable, str(BENCH)]}
+        agent = Agent(ScriptedModel(script), [source, "research"], config=HASHED, store=store, vision=seer)
+        run = await agent.run("Look.")
+        seen = [one.event.observation.text for one in store.events(run.id) if isinstance(one.event, Observed)]
+        assert store.files(run.id)["picture.png"] == mcp_server.PIXEL
+    assert seen[0] == "Here:\n[image image/png, 72 bytes; kept as the file 'picture.png']"
+    assert "PNG image, 1 x 1" in seen[1]
+    assert seen[2] == "A dot."
+    assert "kept as the file 'encloses.csv'" in seen[3]
+    assert "a,b\n1,2" in seen[4]
 
 
 async def test_a_refusal_is_told_in_the_servers_words():
