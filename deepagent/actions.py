@@ -83,6 +83,7 @@ class Observation(Frozen):
         repeats: the earlier step that did exactly this with exactly this result.
         answer: the answer to the task that code gave.
         simulated: a model made the result up, in the place of a tool.
+        restarted: the interpreter was lost, and with it the variables of earlier code.
     """
 
     text: str
@@ -92,6 +93,7 @@ class Observation(Frozen):
     repeats: int | None = None
     answer: str | None = None
     simulated: bool = False
+    restarted: bool = False
 
     @property
     def ok(self) -> bool:

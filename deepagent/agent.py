@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +26,7 @@ from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
 from deepagent.config import ENCODERS, AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect
-from deepagent.errors import ConfigError, TaskError, UsageError
+from deepagent.errors import ConfigError, StoreError, TaskError, UsageError
 from deepagent.invocation import Approve
 from deepagent.memory.plainer import make_folder
 from deepagent.memory.recall import RECALL
@@ -34,8 +34,9 @@ from deepagent.models import weights
 from deepagent.models.base import Model, Usage
 from deepagent.models.roles import Models, Role
 from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
-from deepagent.runs.events import Event, Sources, Status
-from deepagent.runs.store import RunStore
+from deepagent.runs.events import Ended, Event, Sources, Started, Status
+from deepagent.runs.progress import Progress
+from deepagent.runs.store import ATTACHED, RunLog, RunStore
 from deepagent.sandbox import Pool
 from deepagent.session import Session
 from deepagent.tools import RUN, Tool, well_formed
@@ -239,7 +240,7 @@ class Agent:
         """`run` for code that is not async."""
         return asyncio.run(self.run(task))
 
-    async def stream(
+    def stream(
         self,
         task: str,
         *,
@@ -251,18 +252,44 @@ class Agent:
 
         Leaving the iteration early interrupts the run.
         """
+        return self._stream(lambda held, hear: self._work(held, task, benchmark, attachments, circumstances, hear))
+
+    async def resume(self, run: str, *, hear: Callable[[Event | Delta], None] = lambda item: None) -> Run:
+        """Go on with a run that ended without an answer of its own, was interrupted, or whose process died.
+
+        What its model wrote is not asked for again, and what its tools did is not done again. Its code is run again,
+        with the recorded results of its tool calls, to have its variables back. Limits are those of this agent, and
+        what was spent before counts.
+
+        Args:
+            run: its id.
+            hear: told every event as it is logged, and the model's text as it is written.
+
+        Raises:
+            UsageError: there is no such run, it has its answer, or another process works on it.
+            OperatorError: model, sandbox or store failed; the run can be resumed again.
+        """
+        async with self._resources() as held:
+            return await self._work_on(held, run, hear)
+
+    def stream_resumed(self, run: str) -> AsyncIterator[Event | Delta]:
+        """`resume`, yielding what is new as `stream` does."""
+        return self._stream(lambda held, hear: self._work_on(held, run, hear))
+
+    async def _stream(
+        self, work: Callable[[_Resources, Callable[[Event | Delta], None]], Coroutine[Any, Any, Run]]
+    ) -> AsyncIterator[Event | Delta]:
         heard: asyncio.Queue[Event | Delta | None] = asyncio.Queue()
         async with self._resources() as held:
-            working = self._work(held, task, benchmark, attachments, circumstances, heard.put_nowait)
-            work = asyncio.create_task(working)
-            work.add_done_callback(lambda _: heard.put_nowait(None))
+            working = asyncio.create_task(work(held, heard.put_nowait))
+            working.add_done_callback(lambda _: heard.put_nowait(None))
             try:
                 while (item := await heard.get()) is not None:
                     yield item
-                await work
+                await working
             finally:
-                work.cancel()
-                await asyncio.wait([work])
+                working.cancel()
+                await asyncio.wait([working])
 
     async def _work(
         self,
@@ -280,12 +307,45 @@ class Agent:
         files = read_attachments(attachments)
         if files:
             task = f"{task}\n\nFiles in the working directory: {', '.join(files)}"
+        log = held.store.new_run()
+        session = await self._session(held, log, task, files, circumstances, hear)
+        if files:
+            log.keep_files(files, ATTACHED)
+        return _run(log.id, task, await session.run(benchmark))
+
+    async def _work_on(self, held: _Resources, run: str, hear: Callable[[Event | Delta], None]) -> Run:
+        for toolset in held.toolsets:
+            if isinstance(toolset, World):
+                raise UsageError(f"run {run} cannot be resumed: what the tools of {toolset.name} act on is gone")
+        log = held.store.open_run(run)
+        try:
+            events = log.events
+            started, ended = events[0], Progress(events).ended
+            if not isinstance(started, Started):
+                raise StoreError(f"run {run}: it does not begin with its task; the file is damaged")
+            if ended is not None and ended.answer is not None:
+                raise UsageError(f"run {run} has its answer; to go on from one of its steps, fork it")
+            session = await self._session(held, log, started.task, log.files(ATTACHED), USUAL, hear)
+        except BaseException:
+            log.release()
+            raise
+        return _run(run, started.task, await session.resume(events))
+
+    async def _session(
+        self,
+        held: _Resources,
+        log: RunLog,
+        task: str,
+        files: Mapping[str, bytes],
+        circumstances: Circumstances,
+        hear: Callable[[Event | Delta], None],
+    ) -> Session:
+        """What works on one run."""
         toolsets = [*held.toolsets, *([circumstances.tools] if circumstances.tools else [])]
         for toolset in toolsets:
             if isinstance(toolset, World):
                 toolset.reset()
         environments = [toolset for toolset in toolsets if isinstance(toolset, Environment)]
-        log = held.store.new_run()
         log.listeners.append(hear)
         RUN.set(log.id)
         special = circumstances.tools is not None or circumstances.only is not None
@@ -296,7 +356,7 @@ class Agent:
             config = config.model_copy(update={"sampling": sampling})
         abilities = self._abilities(len(catalogue))
         model = await held.models.get("main")
-        session = Session(
+        return Session(
             task,
             model=model,
             folder=make_folder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
@@ -313,8 +373,6 @@ class Agent:
             over=lambda: any(environment.done for environment in environments),
             sources=self._named_sources(),
         )
-        ended = await session.run(benchmark)
-        return Run(id=log.id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
 
     def _named_sources(self) -> Sources:
         """What the agent is made of, as far as it was given by name. Settings name the places of credentials only."""
@@ -395,6 +453,10 @@ class Agent:
             made: Encoder = plugin.make()
             return made
         return SentenceEncoder(weights.path(self.config.encoder))
+
+
+def _run(id: str, task: str, ended: Ended) -> Run:
+    return Run(id=id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
 
 
 def _part(toolsets: Iterable[Tool | Toolset], names: Collection[str]) -> list[Tool | Toolset]:

@@ -49,6 +49,11 @@ class Budget:
         self._clock = clock
         self._start = clock()
 
+    def restore(self, *, actions: int, folds: int, tokens: int, idle: int, failing: int, seconds: float) -> None:
+        """Go on from what was spent before."""
+        self.actions, self.folds, self.tokens, self.idle, self.failing = actions, folds, tokens, idle, failing
+        self._start = self._clock() - seconds
+
     @property
     def seconds(self) -> float:
         """Wall-clock seconds since the run began."""

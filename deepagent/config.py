@@ -30,6 +30,8 @@ class AgentConfig(BaseModel):
     """How actions are spelled: in tags of one stream, or natively as function calls of a chat API."""
     grammar: bool = True
     """Hold calls to the schemas of the tools within reach, where the server can; off for training on what it writes."""
+    approval: Literal["never", "unsafe"] = "never"
+    """Which tool calls wait for a yes: none, or those of tools that must not be repeated unasked (effect `unsafe`)."""
     execute: bool = True
     """Whether the model may run Python."""
     call: bool = True

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
+from deepagent.approvals import Approvals
 from deepagent.catalogue import Catalogue
+from deepagent.codecalls import UNKNOWN, CodeCalls
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities
-from deepagent.errors import ToolError, ToolRefusedError, UnknownToolError
+from deepagent.errors import ToolError, UnknownToolError
 from deepagent.files import Files
 from deepagent.invocation import Approve, invoke
 from deepagent.memory.archive import Archive
 from deepagent.memory.recall import recall_tool
 from deepagent.retrieval import Hit
-from deepagent.runs.events import ToolCalled, ToolReturned
-from deepagent.runs.store import FILE, RunLog
-from deepagent.sandbox import Kernel, Pool
+from deepagent.runs.events import Performed
+from deepagent.runs.progress import Progress
+from deepagent.runs.steps import Step, ToolUse
+from deepagent.runs.store import RunLog
+from deepagent.sandbox import Execution, Kernel, Pool
 from deepagent.tools import FILES, Arguments, Tool, ToolSpec, well_formed
 from deepagent.transcript import BYTES_PER_TOKEN, clipped
 
@@ -28,6 +35,9 @@ _KEPT_CHARS = 16_000_000
 _LEAST_RESULT = 300
 """Bytes of one result, however many calls a reply makes at once; together they get the room of two."""
 _REPEATED_CHARS = 400
+_WORKSPACE = "workspace"
+"""Id of the artifact that names the files of the workspace; tools keep files too, which are not there."""
+_RESTARTED = "\nThe interpreter was restarted: all variables are gone."
 _CELL = re.compile(r"<cell \d+>")
 
 _SEARCH_TOOLS = ToolSpec(
@@ -86,23 +96,82 @@ class Performer:
         self.granted: dict[str, Tool] = {}
         self.found: tuple[str, ...] = ()
         """Names that the last search brought."""
-        self._approve = approve
         self._over = over
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code, attachments=attachments, pool=pool)
         FILES.set(Files(attachments or {}, log, self._kernel))  # for the tools that are called in this context
+        self.approvals: Approvals | None = None
+        """Where unsafe calls are asked for; None where they are just made."""
+        if approve is not None or config.approval == "unsafe":
+            self.approvals = Approvals(log, approve, self._kernel.unhurried)
         self._search_tools = Tool(_SEARCH_TOOLS, self._search_from_code)  # only code needs it as a tool
+        self._calls = CodeCalls(
+            config,
+            log,
+            tool=lambda name: self.granted.get(name, self._search_tools),
+            shown=self._fit,
+            approvals=self.approvals,
+            found=lambda: self.found,
+        )
         self._done: dict[str, tuple[int, Observation]] = {}
         self._searched: dict[str, list[int]] = {}
-        self._step = 0
-        self._calls = 0
-        self._calls_of_run = 0
+        self._past: dict[int, list[ToolUse]] = {}  # calls of code that was interrupted, by step
+        self._note = ""  # for the next that runs code
 
     async def close(self) -> None:
         """End the sandbox, and keep the files that code left in its workspace as artifacts."""
         self._archive.close()
         async with self._kernel:
-            for name, data in (await self._kernel.collect()).files.items():
-                self._log.keep(f"{FILE}{name}", data)
+            left = await self._kernel.collect()
+            if self._kernel.used:
+                self._log.keep_files(left.files)
+                self._log.keep(_WORKSPACE, json.dumps(list(left.files)))
+
+    async def restore(self, progress: Progress, steps: Sequence[Step]) -> Rebuilt:
+        """Stand where the log says that the run stands; its code is run again to have its variables back.
+
+        Args:
+            progress: the log's.
+            steps: all of the log.
+        """
+        await self.grant([tool for name in progress.names if (tool := self._catalogue.get(name)) is not None])
+        self.found, self._calls.made = progress.found, progress.calls
+        self._done, self._searched = dict(progress.done), {query: [*at] for query, at in progress.searched.items()}
+        if self.approvals is not None:
+            self.approvals.restore(progress.asked)
+        self._past = {step.number: step.uses for step in steps if step.observation is None}
+        cells = [step for step in steps if isinstance(step.action, Execute) and step.observation is not None]
+        rebuilt = Rebuilt()
+        for cell in cells:
+            await self._run_again(cell, rebuilt)
+        if progress.settled:  # files were kept when the run ended, and nothing has run since
+            kept, names = self._log.files(), json.loads(self._log.artifact(_WORKSPACE) or "[]")
+            await self._kernel.put({name: kept[name] for name in names if name in kept})
+        if rebuilt.diverged:
+            which = ", ".join(map(str, rebuilt.diverged))
+            self._note = (
+                "This run was interrupted and goes on in a new interpreter. The code of earlier steps was run again; "
+                f"that of step {which} did something else than before, so its variables may differ."
+            )
+        return rebuilt
+
+    async def _run_again(self, cell: Step, rebuilt: Rebuilt) -> None:
+        """Run a finished cell again, with the recorded results of its tool calls."""
+        before, code = cell.observation, cell.action
+        if before is None or not isinstance(code, Execute) or before.error in ("syntax", "not_allowed", "limit"):
+            return
+        if before.error in ("timeout", "crash", "interrupted"):
+            if before.restarted:
+                await self._kernel.forget()  # as it happened then
+            else:
+                rebuilt.diverged.append(cell.number)
+            return
+        self._calls.begin(cell.number, cell.uses, finished=True)
+        now = self._told(await self._kernel.execute(code.code))
+        rebuilt.steps.append(cell.number)
+        if before.artifact is not None:
+            before = before.model_copy(update={"text": self._log.artifact(before.artifact) or before.text})
+        if self._calls.strayed or not _alike(now, before):
+            rebuilt.diverged.append(cell.number)
 
     async def grant(self, tools: list[Tool]) -> None:
         """Bring tools into reach, also of code. Names that code already uses for these tools are left alone."""
@@ -128,9 +197,9 @@ class Performer:
         self._room = self._limit if len(actions) < 3 else max(_LEAST_RESULT, self._limit * 2 // len(actions))
         if len(actions) == 1 or not all(isinstance(action, Call) for _, action in actions):
             for step, action in actions:
-                await self._timed(step, action, done)
+                await self._timed(step, action, done, several=len(actions) > 1)
             return
-        tasks = [asyncio.create_task(self._timed(step, action, done)) for step, action in actions]
+        tasks = [asyncio.create_task(self._timed(step, action, done, several=True)) for step, action in actions]
         try:
             await asyncio.gather(*tasks)
         finally:  # one of them may have ended the run, or the user
@@ -138,16 +207,18 @@ class Performer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _timed(self, step: int, action: Action, done: Done) -> None:
+    async def _timed(self, step: int, action: Action, done: Done, *, several: bool) -> None:
         began = time.monotonic()
         observation = await self.perform(step, action)
         done[step] = observation, time.monotonic() - began
+        if several or (isinstance(action, Call) and self._unsafe(action)):
+            self._log.append(Performed(step=step, observation=observation, seconds=done[step][1]))
 
     async def perform(self, step: int, action: Action) -> Observation:
         """Do it. Only what the run cannot go on without raises (`OperatorError`)."""
         if isinstance(action, Malformed):
             return Observation(text=f"{action.problem}.", error="malformed")
-        self._step, self._calls = step, 0
+        self._calls.begin(step, self._past.pop(step, ()))
         try:
             observation = await self._dispatch(step, action)
         except ToolError as error:
@@ -198,7 +269,8 @@ class Performer:
         if tool is None:
             return await self._unknown(action.name)
         await self.grant([tool])
-        _, text = await invoke(tool, action.arguments, self._config.tool_seconds, self._approve)
+        approve = partial(self.approvals.approved, step, 0) if self.approvals else None
+        _, text = await invoke(tool, action.arguments, self._config.tool_seconds, approve)
         return self._fit(f"r{step}", text)
 
     async def _unknown(self, name: str) -> Observation:
@@ -219,6 +291,14 @@ class Performer:
         await self.grant([])
         done = await self._kernel.execute(code)
         await asyncio.sleep(0)  # a short cell does not wait for anything: let others have their turn
+        text = self._told(done)
+        if self._note:
+            text, self._note = f"{text}\n({self._note})", ""
+        more = {"error": done.error_kind, "answer": done.answer, "restarted": done.restarted}
+        return self._fit(f"r{step}", text).model_copy(update=more)
+
+    def _told(self, done: Execution) -> str:
+        """What a cell led to, in words."""
         drawn = f"Saved in the workspace: {', '.join(done.pictures)}" if done.pictures else ""
         answered = "" if done.answer is None else f"Answered: {done.answer}"
         parts = [done.output.rstrip("\n"), done.value or "", drawn, done.error or "", answered]
@@ -227,41 +307,29 @@ class Performer:
             more = "".join(f", and {name}" for name in self._config.sandbox.packages)
             text += f"\nOnly Python's standard library{more} is installed: write it without that module."
         if done.restarted and not done.error:  # an error that cost the interpreter says so itself
-            text += "\nThe interpreter was restarted: all variables are gone."
+            text += _RESTARTED
         elif not text:
             text = "The code ran and printed nothing. Use print(...) to see a value."
-        return self._fit(f"r{step}", text).model_copy(update={"error": done.error_kind, "answer": done.answer})
+        return text
+
+    async def _call_from_code(self, name: str, arguments: Arguments) -> Any:
+        return await self._calls.answer(name, arguments)
+
+    def settled(self, step: int, action: Action) -> Observation | None:
+        """What is said of an action that was interrupted, where it must not be done again."""
+        if not isinstance(action, Call) or not self._unsafe(action):
+            return None
+        surely_not_made = self.approvals is not None and self.approvals.not_approved(step)
+        return None if surely_not_made else Observation(text=UNKNOWN, error="interrupted")
+
+    def _unsafe(self, action: Call) -> bool:
+        tool = self._catalogue.get(action.name) or self.granted.get(action.name)
+        return tool is not None and tool.spec.effect == "unsafe"
 
     async def _search_from_code(self, arguments: Arguments) -> str:
         hits = await self._catalogue.search(arguments["query"], self._config.found)
         await self._grant_hits(hits)
         return _cards(hits, self._limit) or "no tool fits; describe differently what it should do"
-
-    async def _call_from_code(self, name: str, arguments: Arguments) -> Any:
-        """A tool call that a cell makes: logged before and after, whatever happens in between."""
-        self._calls += 1
-        self._calls_of_run += 1
-        step, call = self._step, self._calls
-        self._log.append(ToolCalled(step=step, call=call, name=name, arguments=arguments))
-
-        def returned(text: str, error: str | None = None) -> None:
-            shown = self._fit(f"r{step}.{call}", text).text
-            simulated = tool.simulated
-            self._log.append(ToolReturned(step=step, call=call, result=shown, error=error, simulated=simulated))
-
-        tool = self.granted.get(name, self._search_tools)
-        try:
-            if (limit := self._config.limits.calls) is not None and self._calls_of_run > limit:
-                raise ToolRefusedError(f"the limit of {limit} tool calls from code is reached; go on without tools")
-            value, text = await invoke(tool, arguments, self._config.tool_seconds, self._approve)
-        except ToolError as error:
-            returned(well_formed(str(error)), error.kind)
-            raise
-        except asyncio.CancelledError:
-            returned("the cell ended before the tool did", "interrupted")
-            raise
-        returned(text)
-        return value
 
     def _fit(self, id: str, text: str) -> Observation:
         """A result as observation: too large a one is kept whole, and shown by head, tail, size and id."""
@@ -285,7 +353,24 @@ class Performer:
         if isinstance(action, Call):
             tool = self.granted.get(action.name)
             return tool is None or tool.spec.effect != "unsafe"
-        return self._calls == 0
+        return self._calls.quiet
+
+
+@dataclass
+class Rebuilt:
+    """Steps whose code was run again, and those of them that did something else than before."""
+
+    steps: list[int] = field(default_factory=list)
+    diverged: list[int] = field(default_factory=list)
+
+
+def _alike(text: str, before: Observation) -> bool:
+    """Whether a cell that is run again says what it said before, as far as that is kept."""
+    now = _comparable(Observation(text=text.removesuffix(_RESTARTED)))
+    then = _comparable(before).partition("\n(This run was interrupted and goes on")[0].removesuffix(_RESTARTED)
+    if before.repeats is not None:  # it was shown in short
+        return now.startswith(then[:_REPEATED_CHARS])
+    return now == then or (len(then) >= _KEPT_CHARS and now.startswith(then))
 
 
 def _comparable(observation: Observation) -> str:

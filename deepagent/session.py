@@ -7,7 +7,8 @@ run without an answer or a stated limit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from deepagent.actions import Action, Answer, Fold, Malformed, Observation, Search
 from deepagent.budget import Budget
@@ -21,9 +22,11 @@ from deepagent.memory.folder import Folder
 from deepagent.memory.recall import RECALL
 from deepagent.models.base import Generated, Listen, Model, Usage, Watch
 from deepagent.models.failures import RefusedError
-from deepagent.performer import Done, Performer
-from deepagent.runs.events import Ended, Intended, Noticed, Observed, Replied, Sources, Started, Status
+from deepagent.performer import Performer
+from deepagent.runs.events import Ended, Event, Intended, Noticed, Observed, Replied, Resumed, Sources, Started, Status
 from deepagent.runs.owners import BEAT_SECONDS
+from deepagent.runs.progress import Pending, Progress
+from deepagent.runs.steps import steps
 from deepagent.runs.store import RunLog
 from deepagent.sandbox import Pool
 from deepagent.transcript import Segment, clipped
@@ -112,6 +115,8 @@ class Session:
         )
         self._usage = Usage()
         self._answer: str | None = None
+        self._pending: Pending | None = None  # a reply that was left in the middle of something
+        self._unlogged: list[Event] = []
         self._seen = False  # whether any action has brought more than tools
         self._grammar: tuple[int, Grammar | None] = (0, None)  # for so many tools within reach
 
@@ -123,25 +128,43 @@ class Session:
                 settings say; it is logged as failed.
             OperatorError: the run could not go on; it is logged as failed.
         """
-        self._log.append(
-            Started(
-                run=self._log.id,
-                task=self._task,
-                model=self._model.name,
-                context=self._model.context,
-                settings=self._config.model_dump(mode="json"),
-                benchmark=benchmark,
-                sources=self._sources,
-            )
+        started = Started(
+            run=self._log.id,
+            task=self._task,
+            model=self._model.name,
+            context=self._model.context,
+            settings=self._config.model_dump(mode="json"),
+            benchmark=benchmark,
+            sources=self._sources,
         )
+
+        async def begin() -> None:
+            self._log.append(started)
+            await self._windows.open_first()
+
+        return await self._to_the_end(begin)
+
+    async def resume(self, events: Sequence[Event]) -> Ended:
+        """Go on where the log ends, whose events are given; raises as `run` does.
+
+        What the model wrote is not asked for again, and what tools did is not done again. An action without outcome is
+        done again where that does no harm; else the model is told that nobody knows.
+        """
+        return await self._to_the_end(partial(self._restore, events))
+
+    async def _to_the_end(self, begin: Callable[[], Awaitable[None]]) -> Ended:
         beating = asyncio.create_task(self._beat())
         try:
+            await begin()
             return await self._loop()
         except (OperatorError, UsageError) as error:
-            self._end("failed", str(error))
+            if self._log.length:  # else the disk has not taken even the beginning
+                self._end("failed", str(error))
             raise
         except asyncio.CancelledError:
-            self._end("interrupted", "interrupted")
+            approvals = self._performer.approvals
+            waiting = approvals is not None and approvals.waiting
+            self._end(*(("waiting", "a call waits for approval") if waiting else ("interrupted", "interrupted")))
             raise
         finally:
             beating.cancel()
@@ -150,29 +173,72 @@ class Session:
             finally:
                 self._log.release()
 
+    async def _restore(self, events: Sequence[Event]) -> None:
+        progress = Progress(events)
+        same = progress.model == self._model.name
+        await self._windows.opening()
+        rebuilt = await self._performer.restore(progress, steps(events))
+        resumed = Resumed(
+            model=self._model.name,
+            context=self._model.context,
+            settings=self._config.model_dump(mode="json"),
+            rebuilt=tuple(rebuilt.steps),
+            diverged=tuple(rebuilt.diverged),
+        )
+        self._log.append(resumed)
+        progress.take(resumed)
+        self._usage, self._seen, self._answer = progress.usage, progress.seen, progress.answer
+        self._budget.restore(
+            actions=progress.actions,
+            folds=progress.folds,
+            tokens=progress.usage.computed,
+            idle=progress.idle,
+            failing=progress.failing,
+            seconds=self._log.elapsed,
+        )
+        if not progress.windows:
+            await self._windows.open_first()
+        else:
+            self._windows.restore(progress, events)
+            if same:
+                self._pending = progress.pending
+            else:
+                await self._change_models(progress.pending)
+
+    async def _change_models(self, reply: Pending | None) -> None:
+        """Go on with a model that cannot read the window of the one before: in a new window, with memory."""
+        for step, action in (reply.intended if reply else {}).items():
+            if isinstance(action, Answer):
+                self._answer = action.text
+            elif reply is not None and step not in reply.observed:
+                not_done = Observation(text="Not done: the run went on with another model.", error="interrupted")
+                observation = self._performer.settled(step, action) or not_done
+                known, seconds = reply.performed.get(step, (observation, 0.0))
+                await self._observe(reply, Parsed("", action), step, known, seconds)
+        await self._windows.move()
+
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             self._log.beat()
 
     async def _loop(self) -> Ended:
-        await self._windows.open_first()
         while True:
+            if self._answer is not None:
+                return self._end("answered", "the model answered")
             limit = self._budget.exhausted()
-            if limit is not None:
+            if limit is not None and self._pending is None:
                 return await self._force(limit, "limit")
             time_limit = asyncio.timeout(self._budget.seconds_left)
             try:
                 async with time_limit:
-                    await self._step()
+                    await (self._step() if self._pending is None else self._pick_up(self._pending))
             except TimeoutError:
                 if not time_limit.expired():
                     raise
                 continue  # the next turn of the loop says so
             except (FoldError, ContextOverflowError) as error:
                 return await self._force(str(error), "stuck" if isinstance(error, StuckError) else "truncated")
-            if self._answer is not None:
-                return self._end("answered", "the model answered")
 
     async def _step(self) -> None:
         """Think, then do what the reply asks for: one action, or several function calls, each a step of its own.
@@ -181,68 +247,107 @@ class Session:
         """
         await self._windows.make_room()
         self._budget.actions += 1
-        first = self._budget.actions
+        reply = Pending(self._budget.actions)
         try:
-            parsed, replies = await self._think(first)
+            parsed = await self._think(reply)
         except ContextOverflowError:
             await self._windows.fold("window")
-            parsed, replies = await self._think(first)
-        reply = [generated.segment for generated in replies]
-        actions = list(enumerate(parsed.actions, start=first))
-        self._budget.actions += len(actions) - 1
-        self._log.append(
-            Replied(step=first, generated=replies[-1]),
-            *(Intended(step=n, thought=parsed.thought if n == first else "", action=one) for n, one in actions),
-        )
+            reply = Pending(self._budget.actions)
+            parsed = await self._think(reply)
+        await self._do(reply, parsed)
+
+    async def _pick_up(self, reply: Pending) -> None:
+        """Deal with a reply that was left in the middle of something: what is in the log of it is not done again."""
+        self._pending = None
+        self._budget.actions = max(self._budget.actions, reply.first)
+        parsed = await self._think(reply, logged=len(reply.parts))
+        for step, action in reply.intended.items():
+            unknown = self._performer.settled(step, action)
+            if unknown is not None and step not in reply.observed:
+                reply.performed.setdefault(step, (unknown, 0.0))
+        await self._do(reply, parsed)
+
+    async def _do(self, reply: Pending, parsed: Parsed) -> None:
+        """Log what a reply asks for, unless the log has it, and do it."""
+        if not reply.intended:
+            reply.intended = dict(enumerate(parsed.actions, start=reply.first))
+            self._budget.actions = max(reply.intended)
+            thoughts = [parsed.thought, *[""] * len(parsed.further)]
+            self._log.append(
+                *self._unlogged,
+                *(
+                    Intended(step=step, thought=thought, action=action)
+                    for thought, (step, action) in zip(thoughts, reply.intended.items(), strict=True)
+                ),
+            )
         if isinstance(parsed.action, Answer):
             self._answer = parsed.action.text
-        elif isinstance(parsed.action, Fold) and len(actions) == 1:
-            await self._fold_as_asked(first, parsed, reply)
+        elif isinstance(parsed.action, Fold) and len(reply.intended) == 1:
+            await self._fold_as_asked(reply, parsed)
         else:
-            await self._act(actions, parsed, reply)
+            await self._act(reply, parsed)
 
-    async def _act(self, actions: list[tuple[int, Action]], parsed: Parsed, reply: Sequence[Segment]) -> None:
+    async def _act(self, reply: Pending, parsed: Parsed) -> None:
         limit = self._config.limits.actions
-        allowed = [(step, action) for step, action in actions if limit is None or step <= limit]
-        done: Done = {}
+        done = reply.performed
+        allowed = [
+            (step, action)
+            for step, action in reply.intended.items()
+            if (limit is None or step <= limit) and step not in done and step not in reply.observed
+        ]
         otherwise = Observation(text="Interrupted: whether it was done is not known.", error="interrupted")
         try:
             await self._performer.perform_all(allowed, done)
             otherwise = Observation(text=f"Not done: the limit of {limit} actions is reached.", error="limit")
         finally:  # what was done before an interruption has an outcome too, and every call of a reply an answer
             if done:
-                in_vain = all(seen.repeats is not None or seen.error == "malformed" for seen, _ in done.values())
-                self._budget.idle = self._budget.idle + 1 if in_vain else 0
-                worked = not in_vain and any(seen.ok for seen, _ in done.values())
-                self._budget.failing = 0 if worked else self._budget.failing + 1
-                for number, (step, action) in enumerate(actions):
-                    observation, seconds = done.get(step, (otherwise, 0.0))
-                    await self._observe(number, (step, action), parsed, reply, observation, seconds)
-                self._answer = next((seen.answer for seen, _ in done.values() if seen.answer is not None), None)
+                if not reply.observed:  # else it is counted already
+                    in_vain = all(seen.repeats is not None or seen.error == "malformed" for seen, _ in done.values())
+                    self._budget.idle = self._budget.idle + 1 if in_vain else 0
+                    worked = not in_vain and any(seen.ok for seen, _ in done.values())
+                    self._budget.failing = 0 if worked else self._budget.failing + 1
+                for step in reply.intended:
+                    if step not in reply.observed:
+                        await self._observe(reply, parsed, step, *done.get(step, (otherwise, 0.0)))
+                answers = (seen.answer for seen, _ in done.values() if seen.answer is not None)
+                self._answer = next(answers, self._answer)
 
-    async def _think(self, step: int) -> tuple[Parsed, list[Generated]]:
+    async def _think(self, reply: Pending, *, logged: int = 0) -> Parsed:
         """Generate until the dialect can read an action, or give up as malformed.
 
-        Also returns what was written, logged but for the last part, which is logged together with what it means.
+        The last part of a reply is logged together with what it means.
+
+        Args:
+            reply: what was written so far; receives the rest.
+            logged: how many of its parts are in the log.
         """
-        replies: list[Generated] = []
-        text = begun = self._windows.begun
-        self._windows.begun = ""
-        for _ in range(_MAX_CONTINUATIONS):
-            if replies:
-                self._log.append(Replied(step=step, generated=replies[-1]))
-            generated = await self._generate([one.segment for one in replies], text)
-            replies.append(generated)
-            text += generated.segment.text
-            message = generated.segment.message
-            # A reply that is whole by itself started anew instead of going on from what it was made to begin with.
-            anew = self._dialect.parse(text.removeprefix(begun), generated.finish) if begun else None
-            whole = anew is not None and anew.action.kind != "malformed"
-            parsed = anew if whole else self._dialect.parse(text, generated.finish, message)
+        begun, self._windows.begun = self._windows.begun, ""
+        self._unlogged = []
+        for number in range(max(_MAX_CONTINUATIONS, logged)):
+            if number >= len(reply.parts):
+                self._log_all()
+                reply.parts.append(await self._generate(reply.segments, begun + _text(reply.parts)))
+            if number >= logged:
+                self._unlogged.append(Replied(step=reply.first, generated=reply.parts[number]))
+            parsed = self._read(begun, reply.parts[: number + 1])
             if parsed is not None:
-                return parsed, replies
-        endless = Parsed(text, Malformed(problem="the reply does not end"))
-        return self._dialect.parse(text, "length") or endless, replies
+                return parsed
+        text = begun + _text(reply.parts)
+        return self._dialect.parse(text, "length") or Parsed(text, Malformed(problem="the reply does not end"))
+
+    def _log_all(self) -> None:
+        if self._unlogged:
+            self._log.append(*self._unlogged)
+            self._unlogged = []
+
+    def _read(self, begun: str, parts: Sequence[Generated]) -> Parsed | None:
+        """The step in a reply that was made to begin with `begun`; None: it goes on."""
+        text, last = _text(parts), parts[-1]
+        # A reply that is whole by itself started anew instead of going on from what it was made to begin with.
+        anew = self._dialect.parse(text, last.finish) if begun else None
+        if anew is not None and anew.action.kind != "malformed":
+            return anew
+        return self._dialect.parse(begun + text, last.finish, last.segment.message)
 
     async def _generate(self, reply: Sequence[Segment], text: str) -> Generated:
         """One request that continues the window and what was written in this step so far, which is `text`."""
@@ -288,32 +393,26 @@ class Session:
         return listener
 
     async def _observe(
-        self,
-        number: int,
-        action: tuple[int, Action],
-        parsed: Parsed,
-        reply: Sequence[Segment],
-        observation: Observation,
-        seconds: float,
+        self, reply: Pending, parsed: Parsed, step: int, observation: Observation, seconds: float
     ) -> None:
-        """Log and append what came of the reply's action of this number.
+        """Log and append what came of one of the reply's actions.
 
         A reply that invented a result or repeated an earlier step is left out of the stream: a model copies what it
         sees, most of all its own mistakes. Function calls stay, since every call must be seen with its result.
         """
-        step, done = action
+        action, number = reply.intended[step], step - reply.first
         repeated = observation.repeats is not None
         dropped = (parsed.discard or repeated) and not parsed.answers
         begun = parsed.resume
         if repeated:
-            begun = self._dialect.push(done)
+            begun = self._dialect.push(action)
         elif observation.error == "malformed" and not dropped and self._budget.idle > 1 and self._seen:
             begun = self._dialect.answer_start  # it talks about what it has seen, and does not act any more
         begun = begun if self._model.continues else ""
-        self._seen = self._seen or (observation.ok and not isinstance(done, Search))
+        self._seen = self._seen or (observation.ok and not isinstance(action, Search))
         answers = parsed.answers[number] if parsed.answers else None
         restore = "" if dropped else parsed.restore
-        segment = await self._shown(done, observation.text, restore, begun, answers)
+        segment = await self._shown(action, observation.text, restore, begun, answers)
         self._log.append(
             Observed(
                 step=step,
@@ -326,10 +425,11 @@ class Session:
                 failing=self._budget.failing,
             )
         )
-        for piece in [] if dropped or number else reply:
+        for piece in [] if dropped or reply.observed else reply.segments:
             self._windows.open.append(piece)
         self._windows.open.append(segment)
         self._windows.begun = begun
+        reply.observed.add(step)
 
     async def _shown(self, action: Action, text: str, before: str, after: str, answers: str | None) -> Segment:
         """What the model is shown of an observation; it was made, so it must not be lost, however small the window."""
@@ -340,7 +440,7 @@ class Session:
             shown = self._dialect.render(action, clipped(text, _LEAST_SHOWN))
             return await self._model.observation(shown, before=before, after=after, answers=answers)
 
-    async def _fold_as_asked(self, step: int, parsed: Parsed, reply: Sequence[Segment]) -> None:
+    async def _fold_as_asked(self, reply: Pending, parsed: Parsed) -> None:
         try:
             await self._windows.fold("asked")
         except StuckError:
@@ -349,7 +449,7 @@ class Session:
             declined = Observation(text=f"Not folded: {error}. Go on.", error="fold")
             self._budget.idle += 1
             self._budget.failing += 1
-            await self._observe(0, (step, parsed.action), parsed, reply, declined, 0.0)
+            await self._observe(reply, parsed, reply.first, declined, 0.0)
 
     async def _force(self, reason: str, otherwise: Status) -> Ended:
         """At a limit: one last reply, which is the answer; without one the run ends as `otherwise` says."""
@@ -359,10 +459,10 @@ class Session:
         except (ContextOverflowError, FoldError, RefusedError, TimeoutError):  # some templates refuse such a question
             return self._end(otherwise, reason)
         self._spend(generated.usage)
-        self._log.append(Replied(step=self._budget.actions + 1, generated=generated))
         cut = generated.finish == "length"
         self._answer = None if cut else self._dialect.demanded(generated.segment.text)
-        return self._end("forced" if self._answer else otherwise, reason)
+        reply = Replied(step=self._budget.actions + 1, generated=generated)
+        return self._end("forced" if self._answer else otherwise, reason, reply)
 
     async def _last_words(self, reason: str) -> Generated:
         """Ask for the answer."""
@@ -384,7 +484,7 @@ class Session:
         self._usage += usage
         self._budget.tokens += usage.computed
 
-    def _end(self, status: Status, reason: str) -> Ended:
+    def _end(self, status: Status, reason: str, *before: Event) -> Ended:
         ended = Ended(
             status=status,
             answer=self._answer if status in ("answered", "forced") else None,
@@ -394,5 +494,9 @@ class Session:
             folds=self._budget.folds,
             seconds=self._budget.seconds,
         )
-        self._log.append(ended)
+        self._log.append(*before, ended)
         return ended
+
+
+def _text(parts: Sequence[Generated]) -> str:
+    return "".join(part.segment.text for part in parts)

@@ -166,13 +166,14 @@ class Transcript:
 
     Those between are in the log; a long run must not take more memory than a short one.
 
-    Attributes:
+    Args:
+        first: the first window, where it is known already.
         opened: how many windows there have been.
     """
 
-    def __init__(self) -> None:
-        self.opened = 0
-        self._ends: tuple[Window, ...] = ()
+    def __init__(self, first: Iterable[Window] = (), *, opened: int = 0) -> None:
+        self.opened = opened
+        self._ends: tuple[Window, ...] = tuple(first)
 
     def open(self, window: Window) -> None:
         """Go on in a new window."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
-from deepagent.dialects import Abilities, Dialect
+from deepagent.dialects import Abilities, Dialect, Opening
 from deepagent.errors import FoldError, StuckError, TaskError
 from deepagent.memory.config import FoldConfig, Trigger
 from deepagent.memory.folder import Folder, Folding
@@ -18,7 +18,8 @@ from deepagent.memory.render import render_memory
 from deepagent.memory.schema import Memory
 from deepagent.models.base import Model, Usage
 from deepagent.performer import Performer
-from deepagent.runs.events import FoldBegan, Folded, WindowOpened
+from deepagent.runs.events import Event, FoldBegan, Folded, WindowOpened
+from deepagent.runs.progress import Progress
 from deepagent.runs.steps import Steps
 from deepagent.runs.store import RunLog
 from deepagent.tools import Tool
@@ -97,9 +98,7 @@ class Windows:
             TaskError: the task is larger than the window.
             ToolDefinitionError: a tool cannot be offered under its name.
         """
-        shown = [] if self._abilities.search else await self._tools_to_show()
-        await self._performer.grant(shown)
-        opening = self._dialect.opening(self._task, [tool.spec for tool in shown], [self._performer.recall.spec])
+        opening = await self.opening()
         prompt = await self._model.prompt(opening.messages, opening.functions)
         room = self._model.context - prompt.tokens
         if room < self._model.context // 4:
@@ -116,6 +115,42 @@ class Windows:
         hits = await self._catalogue.search(self._task, self._config.found)
         found = (self._catalogue.get(hit.spec.name) for hit in hits)
         return [tool for tool in found if tool is not None]
+
+    def restore(self, progress: Progress, events: Iterable[Event]) -> None:
+        """Stand where the log says that the run stands; `opening` comes before."""
+        windows = progress.windows
+        self._transcript = Transcript(windows[:1], opened=len(windows) - 1)
+        self._transcript.open(windows[-1])
+        self._memory = Memory.model_validate(progress.memory) if progress.memory is not None else None
+        self._futile, self.begun = progress.futile, progress.begun
+        for event in events:
+            self._steps.hear(event)
+            if isinstance(event, WindowOpened):
+                self._steps.clear()
+
+    async def move(self) -> None:
+        """Go on in a window of this model, with memory that the log alone makes: its tokens are not those of before.
+
+        Raises:
+            FoldError: the memory does not fit, or folding is off.
+        """
+        if self._folder is None:
+            raise FoldError("another model needs a window of its own, and folding is off")
+        opening, window = await self.opening(), self.open
+        prompt = await self._model.prompt(opening.messages, opening.functions)
+        first = Window(opening.messages, (prompt,), opening.functions)
+        self._transcript = Transcript([first], opened=self._transcript.opened - 1)
+        self._transcript.open(window)
+        most = self._model.context - ROOM_TO_ANSWER
+        left = self._room(most - prompt.tokens) * BYTES_PER_TOKEN
+        memory = self._folder.from_log(self._task, self._steps.held, self._memory, left)
+        await self._change("model", Folding(memory), most, time.monotonic())
+
+    async def opening(self) -> Opening:
+        """What every window begins with; the tools that it shows come into reach, and the dialect knows them."""
+        shown = [] if self._abilities.search else await self._tools_to_show()
+        await self._performer.grant(shown)
+        return self._dialect.opening(self._task, [tool.spec for tool in shown], [self._performer.recall.spec])
 
     def _open(self, window: Window, *before: Folded) -> None:
         number = self._transcript.opened + 1

@@ -73,7 +73,10 @@ class Resumed(Frozen):
 
     Attributes:
         settings: the agent's settings from here on.
-        rebuilt: code cells that were run again to bring the interpreter's variables back.
+        rebuilt: steps whose code was run again, with the recorded results of its tool calls, to bring the
+            interpreter's variables back.
+        diverged: those of them that printed something else than before, and those that were not run again because
+            they had not ended.
     """
 
     kind: Literal["resumed"] = "resumed"
@@ -81,7 +84,8 @@ class Resumed(Frozen):
     model: str
     context: int
     settings: dict[str, Any]
-    rebuilt: int = 0
+    rebuilt: tuple[int, ...] = ()
+    diverged: tuple[int, ...] = ()
 
 
 class WindowOpened(Frozen):
@@ -125,9 +129,9 @@ class ToolReturned(Frozen):
     """What that call led to.
 
     Attributes:
-        result: as text, cut to what the stream has room for.
-        artifact: id under which the whole text is kept when `result` is only a part of it.
-        structured: the tool gave a JSON value, of which the text is the spelling.
+        result: as text, cut to what the stream has room for; the whole is kept then.
+        artifact: id under which it is kept; logs of format 1 do not say it, it is `r{step}.{call}`.
+        structured: whether the tool gave a JSON value, of which the text is the spelling; logs of format 1 do not say.
         found: tools that it brought into reach.
         simulated: whether a model made the result up.
     """
@@ -138,7 +142,7 @@ class ToolReturned(Frozen):
     result: str
     error: str | None = None
     artifact: str | None = None
-    structured: bool = False
+    structured: bool | None = None
     found: tuple[str, ...] = ()
     simulated: bool = False
 
@@ -169,6 +173,18 @@ class ApprovalGiven(Frozen):
     call: int = 0
     approved: bool
     by: str
+
+
+class Performed(Frozen):
+    """What an action led to, known before it can be shown: one of several at a time, or one with an effect.
+
+    `Observed` says it again, with the text that is appended to the stream for it.
+    """
+
+    kind: Literal["performed"] = "performed"
+    step: int
+    observation: Observation
+    seconds: float
 
 
 class Observed(Frozen):
@@ -254,6 +270,7 @@ Event = Annotated[
     | ToolReturned
     | ApprovalAsked
     | ApprovalGiven
+    | Performed
     | Observed
     | Noticed
     | FoldBegan

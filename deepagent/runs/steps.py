@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from deepagent.actions import Action, Observation
-from deepagent.runs.events import Event, Intended, Observed, ToolCalled, ToolReturned
+from deepagent.runs.events import Event, Intended, Observed, Performed, ToolCalled, ToolReturned
 
 
 @dataclass
@@ -38,9 +38,9 @@ class Steps:
         """Take in one event; outcomes of steps that are not held are passed over."""
         if isinstance(event, Intended):
             self._found[event.step] = Step(event.step, event.thought, event.action)
-        elif isinstance(event, Observed | ToolCalled | ToolReturned) and event.step in self._found:
+        elif isinstance(event, Performed | Observed | ToolCalled | ToolReturned) and event.step in self._found:
             step = self._found[event.step]
-            if isinstance(event, Observed):
+            if isinstance(event, Performed | Observed):
                 step.observation = event.observation
             elif isinstance(event, ToolCalled):
                 step.uses.append(ToolUse(event))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,8 @@ from deepagent.runs.summary import RunFilter, RunSummary
 
 FILE = "file:"
 """How the id of an artifact begins that is a file of the workspace."""
+ATTACHED = "attached:"
+"""The same for a file that the task came with."""
 
 _SUMMARY = """
 SELECT number, id, at, task, model, benchmark, parent, ended, status,
@@ -95,7 +97,8 @@ class RunStore:
                 log.owner.model_dump_json(), owners.heartbeat(), number,
             )  # fmt: skip
         try:
-            log.length = len(self.events(run))
+            recorded = self.events(run)
+            log.length, log.elapsed = len(recorded), _elapsed(recorded)
         except BaseException:
             log.release()
             raise
@@ -309,11 +312,10 @@ class RunStore:
         return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
 
     def keep_files(self, run: str, files: Mapping[str, bytes], kind: str = FILE) -> None:
-        """Keep files by name, in the place of those that were kept before."""
+        """Keep files by name, all or none."""
         with self._transaction() as execute:
-            execute("DELETE FROM artifacts WHERE run = ? AND id GLOB ?", run, f"{kind}*")
             for name, content in files.items():
-                execute("INSERT INTO artifacts VALUES (?, ?, ?)", run, f"{kind}{name}", content)
+                execute("INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?)", run, f"{kind}{name}", content)
 
     def files(self, run: str, kind: str = FILE) -> dict[str, bytes]:
         """The files that code left in the run's workspace, by name."""
@@ -373,6 +375,7 @@ class RunLog:
     Attributes:
         length: how many events there are so far.
         owner: this process, as the one that works on the run.
+        elapsed: seconds that were worked on it before, times between processes not counted.
     """
 
     def __init__(self, store: RunStore, id: str) -> None:
@@ -381,6 +384,7 @@ class RunLog:
         self.listeners: list[Callable[[Event], None]] = []
         self.owner = owners.claim()
         self._store = store
+        self.elapsed = 0.0
         self._clock = time.time() - time.monotonic()  # a clock that is set back must not turn the order around
 
     def append(self, *events: Event) -> None:
@@ -405,6 +409,14 @@ class RunLog:
         """Keep a text or a file as an artifact of this run."""
         self._store.keep(self.id, id, content)
 
+    def keep_files(self, files: Mapping[str, bytes], kind: str = FILE) -> None:
+        """Keep files of this run, all or none."""
+        self._store.keep_files(self.id, files, kind)
+
+    def files(self, kind: str = FILE) -> dict[str, bytes]:
+        """Those files, by name."""
+        return self._store.files(self.id, kind)
+
     def artifact(self, id: str) -> str | None:
         """The artifact's full text, or None."""
         return self._store.artifact(self.id, id)
@@ -412,10 +424,6 @@ class RunLog:
     def decision(self, step: int, call: int) -> ApprovalGiven | None:
         """What another process decided on a tool call, or None while it waits."""
         return self._store.decision(self.id, step, call)
-
-    def files(self) -> dict[str, bytes]:
-        """The files that were kept, by name."""
-        return self._store.files(self.id)
 
     def beat(self) -> None:
         """Say that the run is still worked on."""
@@ -428,6 +436,16 @@ class RunLog:
 
 
 _INSERT = "INSERT INTO records VALUES (?, ?, ?, ?)"
+
+
+def _elapsed(recorded: Sequence[Recorded]) -> float:
+    """Seconds of work, process by process: within one, time never goes back."""
+    total, began, last = 0.0, None, 0.0
+    for one in recorded:
+        if began is None or isinstance(one.event, Resumed):
+            total, began = total + last - (began or last), one.at
+        last = one.at
+    return total + last - (began or last)
 
 
 def _key(number: int, sequence: int) -> int:

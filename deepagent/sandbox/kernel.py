@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -98,6 +99,8 @@ class Kernel:
         self._unsent: list[str] = []
         self._open: dict[int, ToolCall] = {}  # calls that wait for their result
         self._cells = 0
+        self._limit: asyncio.Timeout | None = None  # of the cell that runs
+        self._waits = 0
         self._lost = False
         self._closed = False
         self._lock = asyncio.Lock()
@@ -112,6 +115,11 @@ class Kernel:
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.stop()
+
+    @property
+    def used(self) -> bool:
+        """Whether any cell was run, or file put in."""
+        return self._cells > 0 or bool(self._left.files)
 
     @property
     def alive(self) -> bool:
@@ -146,6 +154,44 @@ class Kernel:
                 await self._discard()
                 raise
             return Execution(**{"restarted": restarted, **fields}, seconds=time.monotonic() - started)
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """The cell's time stands still: a tool call waits for a person."""
+        limit, clock = self._limit, asyncio.get_running_loop().time
+        when = limit.when() if limit is not None and not self._waits else None
+        began = clock()
+        self._waits += 1
+        try:
+            if limit is not None and when is not None:
+                limit.reschedule(None)
+            yield
+        finally:
+            self._waits -= 1
+            if limit is not None and when is not None and limit is self._limit:
+                limit.reschedule(when + clock() - began)
+
+    async def put(self, files: Mapping[str, bytes]) -> None:
+        """Put files into the workspace, in the place of those that have these names.
+
+        Raises:
+            SandboxError: the interpreter is gone.
+        """
+        async with self._lock:
+            if self._worker is None:
+                self._left = Left({**self._left.files, **files})
+                return
+            try:
+                for name, data in files.items():
+                    await self._worker.put(name, data, read_only=False)
+            except WorkerLostError as lost:
+                raise SandboxError(f"files could not be put into the workspace: {lost}") from lost
+
+    async def forget(self) -> None:
+        """Lose the variables of earlier cells; the files stay, and nobody is told."""
+        async with self._lock:
+            await self._discard()
+            self._lost = False
 
     async def collect(self) -> Left:
         """End the interpreter and read the files that its code left, attachments not counted.
@@ -227,11 +273,14 @@ class Kernel:
     async def _in_time(self, worker: WorkerProcess, frame: Frame | None) -> Done:
         try:
             async with asyncio.timeout(self.config.seconds) as limit:
+                self._limit = limit
                 return await self._converse(worker, frame)
         except TimeoutError:
             if limit.expired():
                 raise _LateError from None
             raise
+        finally:
+            self._limit = None
 
     async def _converse(self, worker: WorkerProcess, frame: Frame | None) -> Done:
         """Answer the tool calls of a cell, as they come, until it is done."""

@@ -122,7 +122,8 @@ class WorkerProcess:
         for start in range(0, max(1, len(data)), _PIECE):
             text = base64.b64encode(data[start : start + _PIECE]).decode("ascii")
             last = start + _PIECE >= len(data)
-            await self.send({"kind": "put", "name": name, "data": text, "read_only": read_only and last})
+            frame = {"kind": "put", "name": name, "data": text, "first": not start, "read_only": read_only and last}
+            await self.send(frame)
 
     async def ask(self, frame: dict[str, Any]) -> Frame | None:
         """Write a frame, and wait a moment for the answer; None when it takes longer.

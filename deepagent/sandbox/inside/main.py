@@ -64,12 +64,12 @@ def _serve(channel: Channel, cells: Cells) -> NoReturn:
 
 
 def _put(folder: str, frame: Frame) -> None:
-    """Append a piece to a file of the workspace; the last piece of an attachment makes it read-only."""
+    """Write a piece of a file of the workspace; the first makes it anew, the last of an attachment read-only."""
     import base64
 
     path = os.path.join(folder, frame["name"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "ab") as file:
+    with open(path, "wb" if frame["first"] else "ab") as file:
         file.write(base64.b64decode(frame["data"]))
     if frame["read_only"]:
         os.chmod(path, 0o444)
