@@ -26,6 +26,7 @@ from deepagent.runs.events import (
     Intended,
     Noticed,
     Observed,
+    Performed,
     Replied,
     Resumed,
     Started,
@@ -73,6 +74,8 @@ class Story:
 
     def hear(self, item: Event | Delta) -> None:
         """Tell one event: each kind has a method of its name."""
+        if isinstance(item, Performed):
+            return  # told when it is shown to the model
         getattr(self, f"_{item.kind}")(item)
 
     def _delta(self, item: Delta) -> None:
@@ -86,7 +89,7 @@ class Story:
         self._detail(f"run {item.run}, model {item.model}, window {item.context} tokens")
 
     def _resumed(self, item: Resumed) -> None:
-        again = f", {item.rebuilt} code cells run again" if item.rebuilt else ""
+        again = f", code of {len(item.rebuilt)} steps run again" if item.rebuilt else ""
         self._line("resumed", f"model {item.model}, window {item.context} tokens{again}", "yellow")
 
     def _approval_asked(self, item: ApprovalAsked) -> None:

@@ -21,6 +21,7 @@ from deepagent.runs.events import (
     Intended,
     Noticed,
     Observed,
+    Performed,
     Recorded,
     Replied,
     Resumed,
@@ -292,6 +293,11 @@ class Timeline:
             if asked.call == event.call:
                 asked.approved, asked.by = event.approved, event.by
 
+    def _performed(self, recorded: Recorded, event: Performed) -> None:
+        step = self._step(recorded, event.step)  # `Observed` says it again, unless the run was interrupted
+        step.observation, step.seconds = event.observation, event.seconds
+        step.result = self._said(recorded, "observation", event.observation.text)
+
     def _observed(self, recorded: Recorded, event: Observed) -> None:
         step = self._step(recorded, event.step)
         step.observation, step.seconds, step.dropped = event.observation, event.seconds, event.dropped
@@ -324,7 +330,7 @@ class Timeline:
         if self.ended is not None:
             self._notice(recorded, self.ended.status, self.ended.reason)
         self.ended = self.folding = None
-        cells = f"; {event.rebuilt} cells were run again for their variables" if event.rebuilt else ""
+        cells = f"; {len(event.rebuilt)} cells were run again for their variables" if event.rebuilt else ""
         self._notice(recorded, "resumed", f"with {event.model}{cells}")
 
     def _unknown(self, recorded: Recorded, event: Any) -> None:

@@ -187,7 +187,7 @@ def test_a_run_that_went_on_tells_both_lives(page, store):
     step(log, 1)
     end(log, 1, status="interrupted", answer=None)
     assert "deepagent run --resume" in page.get(f"/runs/{log.id}").text
-    log.append(Resumed(model="scripted", context=8192, settings={}, rebuilt=3))
+    log.append(Resumed(model="scripted", context=8192, settings={}, rebuilt=tuple(range(3))))
     step(log, 2, Answer(text="7"))
     end(log, 2, answer="7")
     text = page.get(f"/runs/{log.id}").text
