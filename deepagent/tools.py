@@ -7,11 +7,13 @@ Where tools come from is the business of `deepagent.toolsets`.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import keyword
 import math
 import re
 import reprlib
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ _LITERAL_CHARS = 60
 have hundreds of parameters, and a prompt has room for several cards."""
 
 _REASON_CHARS = 300
+_CHECK_SECONDS = 1.0
+_MOST_VIOLATIONS = 50
 _LONGEST = 10_000
 """Characters of any foreign text that are looked at; catalogues hold descriptions of a megabyte."""
 
@@ -73,6 +77,9 @@ JsonSchema = dict[str, Any]
 Arguments = dict[str, Any]
 
 _DIALECT_KEYWORDS = frozenset({"$schema", "$dynamicAnchor", "$recursiveAnchor"})
+_until: ContextVar[float] = ContextVar("until")
+"""When the check of arguments that is running has to end."""
+
 _PYTHON_TYPES = {
     "string": "str",
     "integer": "int",
@@ -82,6 +89,10 @@ _PYTHON_TYPES = {
     "object": "dict",
     "null": "None",
 }
+
+
+class _EndlessCheckError(Exception):
+    """Checking arguments takes too long."""
 
 
 class ToolSpec(Frozen):
@@ -159,12 +170,14 @@ class Tool:
         invoke: takes arguments that fit the schema; may raise anything, which becomes a `ToolFailedError`.
         preview: what a call would send, in words, without sending it; None where a call sends nothing.
         simulated: whether its results are made up; the log says so of each.
+        returns: gives the JSON Schema of results where the source tells one; what plays the tool keeps to it.
     """
 
     spec: ToolSpec
     invoke: Callable[[Arguments], Awaitable[Any]]
     preview: Callable[[Arguments], Awaitable[str]] | None = None
     simulated: bool = False
+    returns: Callable[[], JsonSchema | None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -178,12 +191,13 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     Numbers and booleans that arrive as text are accepted, as small models often quote them. None for an optional
     parameter means that it is not given, as its signature says.
 
+    A schema that takes longer than a second to check against, such as one whose references double at every level, is
+    given up: what was not found by then is for the tool to find.
+
     Raises:
-        InvalidArgumentsError: with every violation in words and the signature.
+        InvalidArgumentsError: with the violations in words and the signature.
         ToolFailedError: the schema itself cannot be used.
     """
-    from referencing import Registry
-
     properties = spec.properties
     checked = {
         name: _unquote(value, properties.get(name))
@@ -193,18 +207,36 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     unknown = sorted(set(checked) - set(properties))
     closed = "properties" in spec.parameters and not spec.parameters.get("additionalProperties", False)
     try:
-        # An empty registry: a $ref to another host is never fetched.
-        validator = _validator_class()(_in_our_dialect(spec.parameters), registry=Registry())
-        problems = [_violation(error) for error in validator.iter_errors(checked)]
-    except Exception as error:  # the schema is foreign: what is wrong with it comes out as an error of any type
-        raise ToolFailedError(
-            f"the schema of {spec.name} cannot be used ({_reason(error)}); take another tool"
-        ) from error
+        problems = violations(spec.parameters, checked)
+    except ValueError as error:
+        raise ToolFailedError(f"the schema of {spec.name} cannot be used ({error}); take another tool") from error
     if unknown and closed:
         problems.append(f"unknown argument{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}")
     if problems:
         raise InvalidArgumentsError(f"{'; '.join(dict.fromkeys(problems))}. Signature: {spec.signature}")
     return checked
+
+
+def violations(schema: JsonSchema, value: Any) -> list[str]:
+    """Where a value breaks a foreign schema, in words; checking ends after a second with what was found.
+
+    Raises:
+        ValueError: the schema cannot be used, and why.
+    """
+    from referencing import Registry
+
+    found: list[str] = []
+    _until.set(time.monotonic() + _CHECK_SECONDS)
+    try:
+        # An empty registry: a $ref to another host is never fetched.
+        validator = _validator_class()(_in_our_dialect(schema), registry=Registry())
+        for error in itertools.islice(validator.iter_errors(value), _MOST_VIOLATIONS):
+            found.append(_violation(error))
+    except _EndlessCheckError:
+        pass
+    except Exception as error:  # what is wrong with the schema comes out as an error of any type
+        raise ValueError(_reason(error)) from error
+    return found
 
 
 def render_result(value: Any) -> str:
@@ -232,7 +264,7 @@ def _jsonable(value: Any) -> Any:
 
 @functools.cache
 def _validator_class() -> Any:
-    """JSON Schema without regular expressions.
+    """JSON Schema without regular expressions, and with an end.
 
     Python's `re` backtracks and holds the interpreter while it does: a foreign pattern such as `^(a+)+$` would stop
     the whole process, and no time limit could end it. The tool itself will say what a pattern would have said.
@@ -248,9 +280,18 @@ def _validator_class() -> Any:
     def unchecked(*_: Any) -> tuple[()]:
         return ()
 
+    def timed(check: Any) -> Any:
+        def checked(*given: Any) -> Any:
+            if time.monotonic() > _until.get():
+                raise _EndlessCheckError
+            return check(*given)
+
+        return checked
+
     unsafe = ("pattern", "patternProperties", "unevaluatedProperties")
+    checks = {**standard.VALIDATORS, **dict.fromkeys(unsafe, unchecked), "additionalProperties": additional}
     extend: Any = jsonschema.validators.extend  # it has no types
-    return extend(standard, {**dict.fromkeys(unsafe, unchecked), "additionalProperties": additional})
+    return extend(standard, {keyword: timed(check) for keyword, check in checks.items()})
 
 
 def _in_our_dialect(schema: Any) -> Any:

@@ -1,6 +1,8 @@
 """What the model sees of a tool, and how its arguments are checked."""
 
 import contextlib
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -208,3 +210,22 @@ def test_of_many_optional_parameters_the_first_are_shown_after_all_required_ones
     spec = ToolSpec(name="f", parameters={"properties": {name: {} for name in names}, "required": names[60:]})
     shown = [*(f"{name}: Any" for name in names[60:]), *(f"{name}: Any = None" for name in names[:20]), "..."]
     assert spec.signature == f"f({', '.join(shown)})"
+
+
+def test_a_schema_whose_references_double_at_every_level_is_given_up():
+    """2**30 steps; the same as an API's document could hold."""
+    levels: dict[str, Any] = {
+        f"d{level}": {"allOf": [{"$ref": f"#/$defs/d{level + 1}"}, {"$ref": f"#/$defs/d{level + 1}"}]}
+        for level in range(30)
+    }
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}, "a": {"$ref": "#/$defs/d0"}},
+        "$defs": {**levels, "d30": {"type": "string"}},
+    }
+    spec = ToolSpec(name="endless", parameters=schema)
+    began = time.monotonic()
+    assert check_arguments(spec, {"a": "x"}) == {"a": "x"}
+    with pytest.raises(InvalidArgumentsError, match="n: 'x' is not of type 'integer'"):
+        check_arguments(spec, {"n": "x", "a": "x"})  # what was found in time is told
+    assert time.monotonic() - began < 15

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, get_type_hints, overload
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
 from deepagent.errors import InvalidArgumentsError, ToolDefinitionError
-from deepagent.tools import Arguments, Effect, Tool, ToolSpec
+from deepagent.tools import Arguments, Effect, JsonSchema, Tool, ToolSpec
 
 _DOC_SECTIONS = ("Args:", "Arguments:", "Parameters:", "Returns:", "Raises:", "Yields:", "Example:", "Examples:")
 
@@ -78,7 +78,7 @@ def _from_function(function: Callable[..., Any], name: str | None, effect: Effec
             return await function(**given)
         return await in_daemon_thread(function, given)
 
-    return Tool(spec=spec, invoke=invoke)
+    return Tool(spec=spec, invoke=invoke, returns=lambda: _returns(written))
 
 
 def tools_of(owner: object, *, toolset: str = "") -> list[Tool]:
@@ -177,6 +177,15 @@ def _arguments_model(function: Callable[..., Any], name: str, notes: dict[str, s
         )
     except (PydanticUserError, PydanticSchemaGenerationError, NameError) as error:
         raise ToolDefinitionError(f"{name}: a parameter cannot be described: {error}") from error
+
+
+def _returns(written: Callable[..., Any]) -> JsonSchema | None:
+    """The schema of what a function says that it returns, where it says more than nothing and that has a schema."""
+    kind = get_type_hints(written, include_extras=True).get("return", Any)
+    try:
+        return None if kind in (Any, type(None)) else TypeAdapter(kind).json_schema(mode="serialization")
+    except (PydanticUserError, PydanticSchemaGenerationError):
+        return None
 
 
 def _read_docstring(doc: str) -> tuple[str, dict[str, str]]:

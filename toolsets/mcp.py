@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deepagent.errors import ToolError, ToolFailedError, ToolTimeoutError, UsageError
-from deepagent.tools import Arguments, Effect, Tool, ToolSpec, told
+from deepagent.tools import Arguments, Effect, JsonSchema, Tool, ToolSpec, told
 from deepagent.toolsets.mcp_content import Binary, content, contents, visible
 from deepagent.toolsets.secrets import Redactor, Secret
 
@@ -249,7 +249,7 @@ class McpServer:
                 raise ToolFailedError(f"{spec.name} has changed and was not called. It is now: {now.signature}")
             return await self._call(spec, arguments)
 
-        return Tool(spec=spec, invoke=invoke)
+        return Tool(spec=spec, invoke=invoke, returns=lambda: _unwrapped(listed.output_schema))
 
     def _reader(self) -> Tool:
         spec = ToolSpec(
@@ -375,6 +375,14 @@ def _require_sdk() -> None:
     except ImportError as error:
         raise UsageError("MCP servers need the extra: pip install 'deepagent[mcp]'") from error
     logging.getLogger("mcp").addHandler(logging.NullHandler())  # who wants its log configures it; stderr is the user's
+
+
+def _unwrapped(schema: JsonSchema | None) -> JsonSchema | None:
+    """The schema of results, without the object that the SDK's servers wrap around what is none."""
+    inner = schema.get("properties") if schema else None
+    if schema is None or not isinstance(inner, dict) or set(inner) != {"result"}:
+        return schema
+    return {**inner["result"], **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
 
 
 def _hinted(annotations: mcp_types.ToolAnnotations | None) -> Effect:

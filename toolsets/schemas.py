@@ -90,5 +90,38 @@ def _spec(given: ToolSpec | Mapping[str, Any], toolset: str) -> ToolSpec:
     schema = data.get("parameters") or data.get("input_schema") or data.get("inputSchema")
     fields = {key: data[key] for key in ("name", "description", "effect") if data.get(key) is not None}
     if schema is not None:
-        fields["parameters"] = schema
+        fields["parameters"] = _standard(schema)
     return validate({**fields, "toolset": toolset}, ToolSpec, where=f"tool {fields.get('name', '?')!r} of {toolset}")
+
+
+_TYPES = {
+    "dict": "object",
+    "float": "number",
+    "double": "number",
+    "int": "integer",
+    "long": "integer",
+    "str": "string",
+    "bool": "boolean",
+    "list": "array",
+    "tuple": "array",
+    "set": "array",
+}
+"""How catalogues that were made from code name the types of JSON."""
+
+_VALUES = ("enum", "const", "default", "examples")
+"""Where a schema quotes values, which are no schemas."""
+
+
+def _standard(schema: Any, depth: int = 50) -> Any:
+    """The schema with the types of JSON, and none where a catalogue says that anything goes."""
+    if isinstance(schema, list):
+        return [_standard(one, depth - 1) for one in schema]
+    if not isinstance(schema, Mapping) or not depth:
+        return schema
+    made = {key: value if key in _VALUES else _standard(value, depth - 1) for key, value in schema.items()}
+    kind = made.get("type")
+    if isinstance(kind, str):
+        made["type"] = _TYPES.get(kind.lower(), kind)
+        if kind.lower() == "any":
+            del made["type"]
+    return made

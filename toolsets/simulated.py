@@ -5,6 +5,7 @@ What it answers is made up. Every result is marked as simulated in the log.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepagent.errors import ModelError, ToolFailedError
 from deepagent.models.base import Model, Sampling
-from deepagent.tools import RUN, Arguments, Tool, ToolSpec
+from deepagent.tools import RUN, Arguments, JsonSchema, Tool, ToolSpec, violations
 from deepagent.toolsets.base import Toolset
 from deepagent.transcript import BYTES_PER_TOKEN, Message, clipped
 
@@ -117,17 +118,18 @@ class Simulated:
 
     def _played(self, tool: Tool) -> Tool:
         async def invoke(arguments: Arguments) -> Any:
-            return await self._call(tool.spec, arguments)
+            return await self._call(tool, arguments)
 
         return replace(tool, invoke=invoke, preview=None, simulated=True)
 
-    async def _call(self, spec: ToolSpec, arguments: Arguments) -> Any:
+    async def _call(self, tool: Tool, arguments: Arguments) -> Any:
+        spec, returns = tool.spec, tool.returns()
         world = self._worlds.setdefault(RUN.get(), _World())
         call = json.dumps([spec.name, arguments], sort_keys=True, ensure_ascii=False)
-        key = self._key(spec, call, world)
+        key = self._key(spec, returns, call, world)
         text = self._recalled(key)
         if text is None:
-            text = (await self._asked(spec, call, world)).model_dump_json()
+            text = (await self._asked(spec, returns, call, world)).model_dump_json()
             self._keep(key, text)
         line = f"{call} -> {text}"
         world.calls.append(line)
@@ -138,23 +140,23 @@ class Simulated:
             raise ToolFailedError(f"{spec.name} failed: {answer.result}")
         return answer.result
 
-    def _key(self, spec: ToolSpec, call: str, world: _World) -> str:
-        parts = [self._model.name, self._config.seed, spec.model_dump(), call, world.changes]
+    def _key(self, spec: ToolSpec, returns: JsonSchema | None, call: str, world: _World) -> str:
+        parts = [self._model.name, self._config.seed, spec.model_dump(), returns, call, world.changes]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    async def _asked(self, spec: ToolSpec, call: str, world: _World) -> _Answer:
+    async def _asked(self, spec: ToolSpec, returns: JsonSchema | None, call: str, world: _World) -> _Answer:
         """The model's answer: checked, asked again with the problem, and given up."""
         seed = self._config.seed
         sampling = Sampling(temperature=self._config.temperature, max_tokens=self._config.max_tokens, seed=seed)
         messages = [
             Message(role="system", content=_SYSTEM),
-            Message(role="user", content=self._question(spec, call, world)),
+            Message(role="user", content=self._question(spec, returns, call, world)),
         ]
         problem = ""
         for _ in range(_TRIES):
             try:
-                reply = await self._model.chat(messages, sampling, schema=_Answer.model_json_schema())
-                return _Answer.model_validate_json(reply.segment.text.strip())
+                reply = await self._model.chat(messages, sampling, schema=_held_to(returns))
+                answer = _Answer.model_validate_json(reply.segment.text.strip())
             except ModelError as error:
                 raise ToolFailedError(
                     f"{spec.name} failed: the model that plays it does not answer: {error}"
@@ -162,15 +164,20 @@ class Simulated:
             except ValidationError as error:
                 first = error.errors()[0]
                 problem = f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
-                again = f"That was not the JSON object asked for ({problem}). Reply with it alone."
-                said = Message(role="assistant", content=reply.segment.text)
-                messages = [*messages, said, Message(role="user", content=again)]
+            else:
+                problem = _broken(answer, returns)
+                if not problem:
+                    return answer
+            again = f"That was not the JSON object asked for ({problem}). Reply with it alone."
+            said = Message(role="assistant", content=reply.segment.text)
+            messages = [*messages, said, Message(role="user", content=again)]
         raise ToolFailedError(f"{spec.name} failed: the model that plays it answered no such object ({problem})")
 
-    def _question(self, spec: ToolSpec, call: str, world: _World) -> str:
+    def _question(self, spec: ToolSpec, returns: JsonSchema | None, call: str, world: _World) -> str:
         """What is asked, within the model's window: of the earlier calls as many as fit, the latest of all."""
         room = max(400, (self._model.context - 2 * self._config.max_tokens) * BYTES_PER_TOKEN // 2)
-        about = clipped(f"{spec.card}\n{json.dumps(spec.parameters)}", room // 2)
+        results = f"\nResults fit this schema: {json.dumps(returns)}" if returns else ""
+        about = clipped(f"{spec.card}\n{json.dumps(spec.parameters)}{results}", room // 2)
         earlier: list[str] = []
         left = room // 2
         for line in reversed(world.calls):
@@ -203,3 +210,22 @@ class Simulated:
             os.replace(written.name, folder / f"{key}.json")  # whole or not at all, whoever else writes it
         except OSError as error:
             raise ToolFailedError(f"the cache of simulated answers cannot be written: {error.strerror}") from error
+
+
+def _held_to(returns: JsonSchema | None) -> JsonSchema:
+    """The schema of the reply, with the schema of results inside it where the tool has one."""
+    if not returns:
+        return _Answer.model_json_schema()
+    inner = {key: value for key, value in returns.items() if key != "$defs"}
+    ways = [{"status": {"const": "ok"}, "result": inner}, {"status": {"const": "error"}, "result": {"type": "string"}}]
+    options = [{"type": "object", "properties": one, "required": ["status", "result"]} for one in ways]
+    return {"anyOf": options, **({"$defs": returns["$defs"]} if "$defs" in returns else {})}
+
+
+def _broken(answer: _Answer, returns: JsonSchema | None) -> str:
+    """The first way in which a result breaks its schema; nothing where it fits, or the schema cannot be used."""
+    if not returns or answer.status == "error":
+        return ""
+    with contextlib.suppress(ValueError):
+        return next((f"result: {one}" for one in violations(returns, answer.result)), "")
+    return ""

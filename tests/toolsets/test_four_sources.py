@@ -26,7 +26,7 @@ async def test_by_calls_and_by_code(tmp_path, walls):
         call("ticket_price", exhibition="space"),
         searched("fare of the bus for passengers"),
         searched("read a spreadsheet file"),
-        execute("lunch = int(read_file('lunch.xlsx').split()[-1])\nprint(24 * 7 + bus_fare(24) + lunch)"),
+        execute("lunch = int(read_file('lunch.xlsx').split()[-1])\nprint(bus_fare(24), lunch)"),
         answer(ANSWER),
     ]
     found = await attempt(ScriptedModel(script), tmp_path, 0, others=["toolhop"], encoder="hash")

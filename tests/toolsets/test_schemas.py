@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from deepagent.errors import InvalidArgumentsError, UsageError
+from deepagent.tools import check_arguments
 from deepagent.toolsets.schemas import SchemaTools, model_tool
 
 WEATHER = {
@@ -72,3 +73,24 @@ async def test_a_model_is_a_tool_that_gets_the_validated_model():
     assert await tool.invoke({"sku": "lamp"}) == "1 x lamp"
     with pytest.raises(InvalidArgumentsError, match="count: Input should be greater than 0"):
         await tool.invoke({"sku": "lamp", "count": 0})
+
+
+async def test_types_of_catalogues_that_were_made_from_code_are_understood():
+    parameters = {
+        "type": "dict",
+        "properties": {
+            "price": {"type": "float"},
+            "tags": {"type": "list", "items": {"type": "str"}},
+            "type": {"type": "any", "default": {"type": "dict"}},
+        },
+        "required": ["price"],
+    }
+    (one,) = SchemaTools("shop", [{"name": "put", "parameters": parameters}], lambda name, given: given).tools
+    assert one.spec.signature == "put(price: float, tags: list[str] = None, type: Any = {'type': 'dict'})"
+    assert check_arguments(one.spec, {"price": 1.5, "tags": ["a"], "type": 3}) == {
+        "price": 1.5,
+        "tags": ["a"],
+        "type": 3,
+    }
+    with pytest.raises(InvalidArgumentsError, match="price: 'x' is not of type 'number'"):
+        check_arguments(one.spec, {"price": "x"})

@@ -7,8 +7,9 @@ import pytest
 from deepagent.errors import ToolFailedError
 from deepagent.models import ScriptedModel
 from deepagent.runs.events import Observed, ToolReturned
-from deepagent.tools import RUN, ToolSpec
-from deepagent.toolsets.base import Host
+from deepagent.tools import RUN, ToolSpec, violations
+from deepagent.toolsets.base import Host, ToolList
+from deepagent.toolsets.functions import tool
 from deepagent.toolsets.resolve import open_toolset
 from deepagent.toolsets.schemas import SchemaTools
 from deepagent.toolsets.simulated import Simulated, SimulatedConfig
@@ -140,3 +141,56 @@ def test_any_source_can_be_played_by_name():
     toolset = open_toolset("simulated:toolhop", Host())
     assert (toolset.name, len(toolset.tools)) == ("toolhop", 235)
     assert all(tool.simulated for tool in toolset.tools)
+
+
+# Results that have a schema
+
+
+def forecast(city: str) -> dict[str, int]:
+    """Weather of a city, in degrees by day."""
+    raise AssertionError("the real API is called")
+
+
+def shaped(player: Player) -> Simulated:
+    return Simulated(ToolList("sky", [tool(forecast)]), player, SimulatedConfig(source="python:sky"))
+
+
+async def test_a_result_that_breaks_its_schema_is_asked_for_again_with_the_reason():
+    player = Player(ok({"monday": "warm"}), ok({"monday": 21}))
+    async with shaped(player) as sky:
+        assert await ask(sky, "forecast", "Lyon") == {"monday": 21}
+    assert '"additionalProperties": {"type": "integer"}' in player.asked[0]
+    assert "result: monday: 'warm' is not of type 'integer'" in player.asked[1]
+
+
+async def test_a_model_that_never_keeps_to_the_schema_is_given_up():
+    async with shaped(Player(ok([1]), ok("x"))) as sky:
+        with pytest.raises(ToolFailedError, match=r"no such object .*'x' is not of type 'object'"):
+            await ask(sky, "forecast", "Lyon")
+
+
+async def test_an_error_need_not_fit_the_schema_of_results():
+    async with shaped(Player({"status": "error", "result": "no such city"})) as sky:
+        with pytest.raises(ToolFailedError, match="forecast failed: no such city"):
+            await ask(sky, "forecast", "Atlantis")
+
+
+def test_functions_openapi_and_nothing_say_what_they_return(tmp_path):
+    assert tool(forecast).returns() == {"type": "object", "additionalProperties": {"type": "integer"}}
+    assert SchemaTools("travel", SPECS, never).tools[0].returns() is None
+    answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "shop", "version": "1"},
+        "servers": [{"url": "https://a.test"}],
+        "paths": {
+            "/o": {"get": {"operationId": "order", "responses": {"200": {"description": "", "content": answer}}}}
+        },
+        "components": {"schemas": {"Order": {"type": "object", "properties": {"id": {"type": "integer"}}}}},
+    }
+    (tmp_path / "shop.json").write_text(json.dumps(document))
+    (order,) = open_toolset(f"openapi:{tmp_path / 'shop.json'}", Host()).tools
+    found = order.returns()
+    assert found is not None
+    assert violations(found, {"id": 1}) == []
+    assert violations(found, {"id": "x"}) == ["id: 'x' is not of type 'integer'"]

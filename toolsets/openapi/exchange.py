@@ -17,6 +17,21 @@ from deepagent.toolsets.openapi.security import Additions
 _EXCERPT_CHARS = 600
 _PREVIEW_CHARS = 4000
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_TOKENS = ("pagetoken", "cursor", "after", "startingafter", "continuationtoken", "marker", "startkey")
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "next": _TOKENS,
+    "nextcursor": _TOKENS,
+    "nextpagetoken": _TOKENS,
+    "nexttoken": _TOKENS,
+    "nextmarker": _TOKENS,
+    "nextpage": ("page", "pagenumber"),
+    "nextoffset": ("offset", "skip"),
+    "nextlink": (),
+    "nexturl": (),
+}
+"""How a field of a body that leads on is called, and the parameters that its value may be for, in plain letters."""
+
+_ABOUT_PAGES = ("links", "_links", "meta", "paging", "pagination", "response_metadata", "page_info", "pageInfo")
 _NEXT = re.compile(r"<([^<>]*)>([^<]*)")
 
 
@@ -67,7 +82,8 @@ def result(operation: Operation, response: Response, path: Any) -> Any:
     """What a call gives: JSON as it is, text as text, anything else by size and type.
 
     What a server claims of its content is not believed where the content says otherwise. Where the server names a
-    next page in a Link header, the result is an object of `data` and `next`, the arguments that lead there.
+    next page, in a Link header or a usual field of the body, the result is an object of `data` and `next`, the
+    arguments that lead there.
 
     Args:
         operation: what was called.
@@ -84,10 +100,10 @@ def result(operation: Operation, response: Response, path: Any) -> Any:
             f"{operation.name} failed: the server answered {response.status}: "
             f"{well_formed(' '.join(told.split())[:_EXCERPT_CHARS]) or 'nothing'}"
         )
+    following = _next_page(operation, response.headers.get("link", "")) or _next_in_body(operation, value)
     if path is not None:
         found = path.find(value)
         value = found.values()[0] if path.singular_query() and found else found.values()
-    following = _next_page(operation, response.headers.get("link", ""))
     return {"data": value, "next": following} if following else value
 
 
@@ -113,10 +129,43 @@ def _next_page(operation: Operation, link: str) -> dict[str, str]:
     """Arguments of the next page, from a Link header; values as text, which fits numbers too."""
     for url, attributes in _NEXT.findall(link[:8192]):
         if re.search(r';\s*rel="?next"?(?:[\s;,]|$)', attributes, re.IGNORECASE):
-            given = parse_qs(urlsplit(url).query)
-            named = {how.name: name for name, how in operation.spellings.items() if how.where == "query"}
-            return {named[key]: values[-1] for key, values in given.items() if key in named}
+            return _query_of(operation, url)
     return {}
+
+
+def _next_in_body(operation: Operation, value: Any) -> dict[str, str]:
+    """Arguments of the next page, from a field that APIs usually name it by: an address, a token, a number."""
+    if not isinstance(value, dict):
+        return {}
+    inner = [value[name] for name in _ABOUT_PAGES if isinstance(value.get(name), dict)]
+    for place in (value, *inner):
+        for field, told in place.items():
+            plain = _plain(field)
+            if plain not in _FIELDS or isinstance(told, bool) or not isinstance(told, (str, int)) or told == "":
+                continue
+            if isinstance(told, str) and ("/" in told or told.startswith("?")):
+                found = _query_of(operation, told)
+            else:
+                wanted = (plain.removeprefix("next"), *_FIELDS[plain])
+                names = {_plain(how.name): name for name, how in operation.spellings.items() if how.where == "query"}
+                found = next(({names[one]: str(told)} for one in wanted if one in names), {})
+            if found:
+                return found
+    return {}
+
+
+def _query_of(operation: Operation, url: str) -> dict[str, str]:
+    """The operation's own arguments in a URL."""
+    try:
+        given = parse_qs(urlsplit(url).query)
+    except ValueError:
+        return {}
+    named = {how.name: name for name, how in operation.spellings.items() if how.where == "query"}
+    return {named[key]: values[-1] for key, values in given.items() if key in named}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
 
 
 def _header_name(name: str) -> str:

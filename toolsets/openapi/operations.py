@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -38,6 +38,7 @@ class Operation:
         spellings: of each argument that is a parameter.
         requirements: alternatives of security schemes.
         schema: of all arguments.
+        returns: gives the schema of what a success answers, where the document has one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Operation:
     body: Body | None
     requirements: tuple[Mapping[str, Any], ...]
     schema: JsonSchema
+    returns: Callable[[], JsonSchema | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class _Reader:
             body=body,
             requirements=tuple(requirements),
             schema=schema,
+            returns=self._returns,  # written when it is asked for: most never are
         )
 
     def _parameters(self, requirements: list[dict[str, Any]]) -> list[Part]:
@@ -219,6 +222,22 @@ class _Reader:
         except ToolDefinitionError:
             files = frozenset()
         return Body(name, media, required, fields, kinds, files)
+
+    def _returns(self) -> JsonSchema | None:
+        """The schema of the first success that answers JSON."""
+        for status, part in self._operation.at("responses").items():
+            if not status.startswith("2"):
+                continue
+            try:
+                contents = part.followed().at("content").items()
+                schema = next((one.at("schema") for media, one in contents if bodies.is_json(media)), None)
+                if schema is not None and schema.value:
+                    whole = SchemaWriter(self._document.version).write({"result": (schema, "")}, [])
+                    defined = {"$defs": whole["$defs"]} if "$defs" in whole else {}
+                    return {**whole["properties"]["result"], **defined}
+            except ToolDefinitionError:
+                continue
+        return None
 
     def _requirements(self) -> list[dict[str, Any]]:
         own = self._operation.value.get("security", self._document.root.value.get("security"))

@@ -157,7 +157,8 @@ class OpenApi:
             note = f"\n(with credentials for {', '.join(names)})" if names else ""
             return preview(build(operation, self._server(operation), arguments, Additions())) + note
 
-        return Tool(spec=spec, invoke=invoke, preview=show)
+        shaped = operation.name in self._paths  # the settings take a part of what the document describes
+        return Tool(spec, invoke, show, returns=(lambda: None) if shaped else operation.returns)
 
     async def _call(self, operation: Operation, effect: Effect, arguments: Arguments) -> Response:
         names = self._auth.serves(operation.requirements)
