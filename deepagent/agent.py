@@ -28,6 +28,7 @@ from deepagent.config import ENCODERS, AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect
 from deepagent.errors import ConfigError, StoreError, TaskError, UsageError
 from deepagent.invocation import Approve
+from deepagent.memory.lessons import EarlierRuns
 from deepagent.memory.plainer import make_folder
 from deepagent.memory.recall import RECALL
 from deepagent.models import weights
@@ -109,6 +110,7 @@ class _Resources:
     store: RunStore
     pool: Pool | None
     toolsets: Sequence[Tool | Toolset]
+    earlier: EarlierRuns
     narrowed: Callable[[Circumstances], Catalogue]
     """Makes the catalogue of a run with tools of its own."""
 
@@ -372,6 +374,7 @@ class Agent:
             attachments=files,
             over=lambda: any(environment.done for environment in environments),
             sources=self._named_sources(),
+            earlier=held.earlier,
         )
 
     def _named_sources(self) -> Sources:
@@ -424,12 +427,15 @@ class Agent:
 
             await models.get("main")  # what is wrong with it is known before a run begins
             pool = await stack.enter_async_context(Pool(self.config.sandbox)) if self.config.execute else None
+            earlier = EarlierRuns(experience_beside(store.path) if self.config.experience else None)
+            stack.callback(earlier.close)
             yield _Resources(
                 models=models,
                 catalogue=catalogue(USUAL),
                 store=store,
                 pool=pool,
                 toolsets=toolsets,
+                earlier=earlier,
                 narrowed=catalogue,
             )
 
@@ -497,3 +503,8 @@ def default_store() -> Path:
     """The user's run store: `DEEPAGENT_STORE`, or a file in the user's data folder."""
     chosen = os.environ.get("DEEPAGENT_STORE")
     return Path(chosen) if chosen else Path(platformdirs.user_data_dir("deepagent")) / "runs.sqlite"
+
+
+def experience_beside(runs: Path) -> Path:
+    """Where experience with tools is kept of runs that are kept in this file."""
+    return runs.with_suffix(".experience.sqlite")

@@ -32,6 +32,9 @@ class AgentConfig(BaseModel):
     """Hold calls to the schemas of the tools within reach, where the server can; off for training on what it writes."""
     approval: Literal["never", "unsafe"] = "never"
     """Which tool calls wait for a yes: none, or those of tools that must not be repeated unasked (effect `unsafe`)."""
+    experience: bool = False
+    """Whether earlier runs' experience with tools is offered and added to. `deepagent run` has it on; in evaluation and
+    training it would let one episode help another."""
     execute: bool = True
     """Whether the model may run Python."""
     call: bool = True

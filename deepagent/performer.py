@@ -70,6 +70,7 @@ class Performer:
         pool: where interpreters come from; by default each is started when code is first run.
         attachments: files that code finds, content by name.
         over: whether the tools' world is through with the task; what was observed last is the answer then.
+        told: what earlier runs say of a tool, below its card.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Performer:
         pool: Pool | None = None,
         attachments: Mapping[str, bytes] | None = None,
         over: Callable[[], bool] = lambda: False,
+        told: Callable[[Tool], str] = lambda tool: "",
     ) -> None:
         self._catalogue = catalogue
         self._abilities = abilities
@@ -97,6 +99,7 @@ class Performer:
         self.found: tuple[str, ...] = ()
         """Names that the last search brought."""
         self._over = over
+        self._earlier = told
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code, attachments=attachments, pool=pool)
         FILES.set(Files(attachments or {}, log, self._kernel))  # for the tools that are called in this context
         self.approvals: Approvals | None = None
@@ -256,9 +259,9 @@ class Performer:
             return Observation(text="No more tools fit. Describe differently what it should do.", error="nothing_found")
         await self._grant_hits(hits)
         if len(asked) == 1:
-            return Observation(text=_cards(hits, self._limit), found=_found(hits))
+            return Observation(text=self._cards(hits, self._limit), found=_found(hits))
         note = f"You searched for exactly this at step {asked[-2]}; these are the next best tools."
-        text = f"{_cards(hits, self._limit - len(note))}\n({note})"
+        text = f"{self._cards(hits, self._limit - len(note))}\n({note})"
         return Observation(text=text, found=_found(hits), repeats=asked[-2])
 
     async def _call(self, step: int, action: Call) -> Observation:
@@ -282,7 +285,7 @@ class Performer:
             return Observation(text=message + hint, error=UnknownToolError.kind)
         hits = await self._catalogue.search(name, self._config.found)
         await self._grant_hits(hits)
-        text = f"{message} These tools may fit:\n{_cards(hits, self._limit - 200)}"
+        text = f"{message} These tools may fit:\n{self._cards(hits, self._limit - 200)}"
         return Observation(text=text, error=UnknownToolError.kind, found=_found(hits))
 
     async def _execute(self, step: int, code: str) -> Observation:
@@ -329,7 +332,7 @@ class Performer:
     async def _search_from_code(self, arguments: Arguments) -> str:
         hits = await self._catalogue.search(arguments["query"], self._config.found)
         await self._grant_hits(hits)
-        return _cards(hits, self._limit) or "no tool fits; describe differently what it should do"
+        return self._cards(hits, self._limit) or "no tool fits; describe differently what it should do"
 
     def _fit(self, id: str, text: str) -> Observation:
         """A result as observation: too large a one is kept whole, and shown by head, tail, size and id."""
@@ -342,6 +345,19 @@ class Performer:
         lost = "" if kept is text else f" (only the first {_KEPT_CHARS} are kept)"
         note = f'[... {len(text)} characters in all{lost}; the rest: recall(id="{id}", start={len(head)}) ...]'
         return Observation(text=f"{head}\n{note}\n{tail}", artifact=id)
+
+    def _cards(self, hits: list[Hit], limit: int) -> str:
+        """Tool cards within a limit in bytes, with what earlier runs say; the last ones shrink to signatures first."""
+        texts = [f"{hit.spec.card}{self._told_earlier(hit.spec.name)}" for hit in hits]
+        for position in reversed(range(len(texts))):
+            if sum(len(text.encode()) for text in texts) <= limit:
+                break
+            texts[position] = hits[position].spec.signature
+        return clipped("\n".join(texts), limit)
+
+    def _told_earlier(self, name: str) -> str:
+        tool = self._catalogue.get(name)
+        return self._earlier(tool) if tool is not None else ""
 
     async def _grant_hits(self, hits: list[Hit]) -> None:
         self.found = tuple(hit.spec.name for hit in hits)
@@ -388,13 +404,3 @@ def _repeated(step: int, observation: Observation) -> Observation:
 
 def _found(hits: list[Hit]) -> tuple[Found, ...]:
     return tuple(Found(name=hit.spec.name, score=hit.score, dense=hit.dense, lexical=hit.lexical) for hit in hits)
-
-
-def _cards(hits: list[Hit], limit: int) -> str:
-    """Tool cards within a limit in bytes: the last ones shrink to signatures first."""
-    texts = [hit.spec.card for hit in hits]
-    for position in reversed(range(len(texts))):
-        if sum(len(text.encode()) for text in texts) <= limit:
-            break
-        texts[position] = hits[position].spec.signature
-    return clipped("\n".join(texts), limit)

@@ -19,6 +19,7 @@ from deepagent.errors import ContextOverflowError, FoldError, OperatorError, Stu
 from deepagent.grammar import Grammar
 from deepagent.invocation import Approve
 from deepagent.memory.folder import Folder
+from deepagent.memory.lessons import EarlierRuns
 from deepagent.memory.recall import RECALL
 from deepagent.models.base import Generated, Listen, Model, Usage, Watch
 from deepagent.models.failures import RefusedError
@@ -59,6 +60,7 @@ class Session:
         attachments: files that code finds, content by name.
         over: whether the tools' world is through with the task.
         sources: what model and tools were named by, for the log.
+        earlier: experience of earlier runs.
     """
 
     def __init__(
@@ -79,9 +81,12 @@ class Session:
         attachments: Mapping[str, bytes] | None = None,
         over: Callable[[], bool] = lambda: False,
         sources: Sources | None = None,
+        earlier: EarlierRuns | None = None,
     ) -> None:
         self._task = task
         self._sources = sources or Sources()
+        self._earlier = earlier or EarlierRuns(None)
+        self._catalogue = catalogue
         self._model = model
         self._dialect = dialect
         self._config = config
@@ -99,6 +104,7 @@ class Session:
             pool=pool,
             attachments=attachments,
             over=over,
+            told=self._earlier.told,
         )
         self._windows = Windows(
             task,
@@ -156,7 +162,9 @@ class Session:
         beating = asyncio.create_task(self._beat())
         try:
             await begin()
-            return await self._loop()
+            ended = await self._loop()
+            self._earlier.learn(self._log.id, self._windows.remembered(), self._catalogue.get)
+            return ended
         except (OperatorError, UsageError) as error:
             if self._log.length:  # else the disk has not taken even the beginning
                 self._end("failed", str(error))

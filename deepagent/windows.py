@@ -13,6 +13,7 @@ from deepagent.errors import FoldError, StuckError, TaskError
 from deepagent.memory.config import FoldConfig, Trigger
 from deepagent.memory.folder import Folder, Folding
 from deepagent.memory.ledger import telling
+from deepagent.memory.merging import from_log
 from deepagent.memory.recall import RECALL
 from deepagent.memory.render import render_memory
 from deepagent.memory.schema import Memory
@@ -235,6 +236,10 @@ class Windows:
             left = self._room(room - self._transcript.first.segments[0].tokens) * BYTES_PER_TOKEN
             memory = self._folder.from_log(self._task, self._steps.held, self._memory, left)
             await self._change("limit", Folding(memory), room, time.monotonic())
+
+    def remembered(self) -> Memory:
+        """What the log knows of the whole run, and the words of its folds."""
+        return from_log(self._task, self._steps.held, self._memory, 0)
 
     @property
     def _progress(self) -> int:

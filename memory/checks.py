@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from deepagent.memory.counts import uses
 from deepagent.memory.ledger import line
 from deepagent.memory.render import render_step
 from deepagent.memory.schema import (
+    DerivedRule,
     EpisodicNotes,
     KeyEvent,
     LedgerEntry,
     Memory,
     Rule,
+    ToolExperience,
     ToolNotes,
     WorkingMemory,
 )
@@ -93,6 +96,14 @@ class Source:
         return pattern.search(self._text) is not None
 
 
+@dataclass(frozen=True)
+class CheckedNotes:
+    """Notes on tools, and rules with the tools that their steps called."""
+
+    tools: tuple[ToolExperience, ...]
+    rules: tuple[DerivedRule, ...]
+
+
 class Log:
     """What the narrative of one fold may rest on: the task, the new steps, and what is remembered of earlier ones.
 
@@ -115,7 +126,8 @@ class Log:
         self._last = max([*self._steps, *self._entries, 0])
         self._task, self._known = task, known
         self._all = Source(task, *known, *self._steps.values())
-        self._tools = frozenset(name for step in steps for name, _, _ in uses(step))
+        self._called = {step.number: tuple(use.name for use in uses(step)) for step in steps}
+        self._tools = frozenset(name for names in self._called.values() for name in names)
         self._tools |= frozenset(record.tool_name for record in previous.tool.tools_used) if previous else frozenset()
         done = sum(step.observation is not None and step.observation.ok for step in steps)
         self._progress = done > 0 or (previous is not None and previous.steps > previous.failed)
@@ -148,7 +160,7 @@ class Log:
             }
         )
 
-    def notes(self, told: ToolNotes) -> ToolNotes:
+    def notes(self, told: ToolNotes) -> CheckedNotes:
         """The notes on tools that were called, and the rules that cite steps."""
         tools = tuple(
             tool.model_copy(
@@ -160,12 +172,13 @@ class Log:
             for tool in told.tools_used
             if self._passes("tool", tool.tool_name, None if tool.tool_name in self._tools else "it was never called")
         )
-        rules = tuple(
-            rule.model_copy(update={"steps": tuple(map(str, self.cited(rule.steps)))})
-            for rule in told.derived_rules
-            if rule.rule and self._passes("rule", rule.rule, self._flaw_of_rule(rule))
-        )
-        return ToolNotes(tools_used=tools, derived_rules=rules)
+        rules = []
+        for rule in told.derived_rules:
+            if rule.rule and self._passes("rule", rule.rule, self._flaw_of_rule(rule)):
+                cited = self.cited(rule.steps)
+                called = dict.fromkeys(name for number in cited for name in self._called.get(number, ()))
+                rules.append(DerivedRule(rule=rule.rule, steps=tuple(map(str, cited)), tools=tuple(called)))
+        return CheckedNotes(tools, tuple(rules))
 
     def cited(self, texts: Iterable[str]) -> list[int]:
         """The existing steps among what was cited; a model may cite as "3" or "step 3", and invents the rest."""

@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepagent.actions import Call
 from deepagent.errors import UnknownToolError
-from deepagent.memory.schema import ToolRecord
+from deepagent.memory.schema import ToolRecord, one_line
 from deepagent.runs.steps import Step
 
 _PARAMETERS = 20
+_ERROR_CHARS = 160
 
 
-def uses(step: Step) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """The finished tool calls of a step, from the stream and from code: name, arguments, kind of error or None."""
-    observation = step.observation
-    if isinstance(step.action, Call) and observation is not None and observation.error != UnknownToolError.kind:
-        yield step.action.name, step.action.arguments, observation.error
-    for use in step.uses:
-        if use.returned is not None:
-            yield use.called.name, use.called.arguments, use.returned.error
+class Use(NamedTuple):
+    """A finished tool call, from the stream or from code; `error` is the kind of failure, or None."""
+
+    name: str
+    arguments: dict[str, Any]
+    error: str | None
+    result: str
+    simulated: bool
+
+
+def uses(step: Step) -> Iterator[Use]:
+    """The finished tool calls of a step."""
+    action, seen = step.action, step.observation
+    if isinstance(action, Call) and seen is not None and seen.error != UnknownToolError.kind:
+        yield Use(action.name, action.arguments, seen.error, seen.text, seen.simulated)
+    for one in step.uses:
+        if (returned := one.returned) is not None:
+            yield Use(one.called.name, one.called.arguments, returned.error, returned.result, returned.simulated)
 
 
 def counted(steps: Iterable[Step], before: Sequence[ToolRecord]) -> list[ToolRecord]:
     """The records of earlier steps with those of these steps added; the tool used last stands at the end."""
     records = {record.tool_name: record for record in before}
     for step in steps:
-        for name, arguments, error in uses(step):
-            record = records.pop(name, None) or ToolRecord(tool_name=name, calls=0)
-            worked = () if error else arguments
-            errors = Counter(record.errors) + Counter([error] if error else ())
-            parameters = tuple(dict.fromkeys((*record.effective_parameters, *worked)))[:_PARAMETERS]
-            records[name] = record.model_copy(
-                update={"calls": record.calls + 1, "errors": dict(errors), "effective_parameters": parameters}
-            )
+        for use in uses(step):
+            record = records.pop(use.name, None) or ToolRecord(tool_name=use.name, calls=0)
+            changes: dict[str, Any] = {"calls": record.calls + 1}
+            if use.error:
+                errors = dict(record.errors)
+                errors[use.error] = errors.pop(use.error, 0) + 1  # the kind that came last stands at the end
+                changes["errors"] = errors
+                changes["last_error"] = one_line(use.result[:_ERROR_CHARS])
+            else:
+                worked = dict.fromkeys((*record.effective_parameters, *use.arguments))
+                changes["effective_parameters"] = tuple(worked)[:_PARAMETERS]
+            records[use.name] = record.model_copy(update=changes)
     return list(records.values())

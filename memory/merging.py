@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from deepagent.memory.checks import CheckedNotes
 from deepagent.memory.counts import counted, uses
 from deepagent.memory.ledger import cite, entries, select, shorten
 from deepagent.memory.schema import (
+    DerivedRule,
     EpisodicMemory,
     EpisodicNotes,
     KeyEvent,
     LedgerEntry,
     Memory,
-    Rule,
     ToolMemory,
-    ToolNotes,
     ToolRecord,
     WorkingMemory,
     one_line,
@@ -25,7 +25,7 @@ from deepagent.runs.steps import Step
 _EVENTS = 8
 _RULES = 6
 _TOOLS = 20
-_SHORT = 160
+_SHORT = 120
 _THOUGHT_CHARS = 300
 _NO_PLAN = WorkingMemory(immediate_goal="", current_challenges="", next_actions=())
 
@@ -45,7 +45,7 @@ class Narrative:
     events: tuple[KeyEvent, ...] = ()
     working: WorkingMemory | None = None
     words: dict[str, tuple[str, str]] = field(default_factory=dict)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[DerivedRule, ...] = ()
     cited: tuple[int, ...] = ()
     told: bool = False
 
@@ -62,7 +62,9 @@ class Narrative:
             rules=memory.tool.derived_rules,
         )
 
-    def then(self, episodic: EpisodicNotes | None, working: WorkingMemory | None, notes: ToolNotes | None) -> Narrative:
+    def then(
+        self, episodic: EpisodicNotes | None, working: WorkingMemory | None, notes: CheckedNotes | None
+    ) -> Narrative:
         """With new words, checked against the log, before the old ones."""
         narrative = replace(self, working=working or self.working, told=True)
         if episodic is not None:
@@ -77,17 +79,15 @@ class Narrative:
             )
         if notes is not None:
             words = dict(self.words)
-            for tool in notes.tools_used:
+            for tool in notes.tools:
                 pattern, experience = words.get(tool.tool_name, ("", ""))
                 words[tool.tool_name] = tool.response_pattern or pattern, tool.experience or experience
-            rules = {
-                " ".join(rule.rule.lower().split()): rule for rule in (*self.rules[::-1], *notes.derived_rules[::-1])
-            }
+            rules = {" ".join(rule.rule.lower().split()): rule for rule in (*self.rules[::-1], *notes.rules[::-1])}
             narrative = replace(
                 narrative,
                 words=words,
                 rules=tuple(rules.values())[::-1][:_RULES],
-                cited=(*narrative.cited, *(int(step) for rule in notes.derived_rules for step in rule.steps)),
+                cited=(*narrative.cited, *(int(step) for rule in notes.rules for step in rule.steps)),
             )
         return narrative
 
@@ -164,9 +164,9 @@ def in_use(steps: Sequence[Step], previous: Memory | None) -> tuple[str, ...]:
     """Names of the tools that were called, the one called last at the end."""
     names = dict.fromkeys(previous.tools if previous else ())
     for step in steps:
-        for name, _, _ in uses(step):
-            names.pop(name, None)
-            names[name] = None
+        for use in uses(step):
+            names.pop(use.name, None)
+            names[use.name] = None
     return tuple(names)[-_TOOLS:]
 
 

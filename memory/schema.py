@@ -3,7 +3,7 @@
 The model writes the narrative. What can be counted or copied is taken from the log instead: a small model's fold can be
 valid JSON and still be wrong.
 
-The limits on lengths are part of the schema that the model is held to: together they keep each memory under some 600
+The limits on lengths are part of the schema that the model is held to: together they keep each memory under some 400
 tokens, so that a reply is never cut in the middle, and a small model on a CPU folds in a minute rather than five.
 """
 
@@ -38,7 +38,7 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
-Line = Annotated[str, Field(max_length=160), _at_most(160)]
+Line = Annotated[str, Field(max_length=120), _at_most(120)]
 StepId = Annotated[str, Field(max_length=20), BeforeValidator(_number_as_text), _at_most(20)]
 
 
@@ -65,7 +65,7 @@ class EpisodicMemory(_Memory):
 class EpisodicNotes(EpisodicMemory):
     """What the model is asked for at one fold."""
 
-    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=5), _at_most(5)]
+    key_events: Annotated[tuple[KeyEvent, ...], Field(max_length=4), _at_most(4)]
 
 
 class NextAction(_Memory):
@@ -104,6 +104,16 @@ class Rule(_Memory):
         return {"rule": value, "steps": ()} if isinstance(value, str) else value
 
 
+class DerivedRule(Rule):
+    """A rule as it is kept.
+
+    Attributes:
+        tools: those that its steps called, as the log says.
+    """
+
+    tools: tuple[str, ...] = ()
+
+
 class ToolNotes(_Memory):
     """What the model is asked for; numbers are not its business."""
 
@@ -118,6 +128,8 @@ class ToolRecord(_Memory):
     calls: int
     errors: dict[str, int] = Field(default_factory=dict)
     """How many calls failed, by kind of error."""
+    last_error: str = ""
+    """What the last call that failed was told."""
     effective_parameters: tuple[str, ...] = ()
     response_pattern: str = ""
     experience: str = ""
@@ -139,7 +151,7 @@ class ToolMemory(_Memory):
     """Experience with tools."""
 
     tools_used: tuple[ToolRecord, ...] = ()
-    derived_rules: tuple[Rule, ...] = ()
+    derived_rules: tuple[DerivedRule, ...] = ()
 
 
 class LedgerEntry(_Memory):

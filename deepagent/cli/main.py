@@ -8,7 +8,7 @@ import sys
 import typer
 
 from deepagent import __version__
-from deepagent.cli import doctor, evaluations, index, models, run, runs, tools, view
+from deepagent.cli import doctor, evaluations, index, memory, models, run, runs, tools, view
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
@@ -23,6 +23,7 @@ app.command("run")(run.run)
 app.command("view")(view.view)
 app.add_typer(evaluations.app, name="eval", help="Benchmarks: run them, and look at results.")
 app.command("doctor")(doctor.doctor)
+app.add_typer(memory.app, name="memory", help="Experience with tools from earlier runs.")
 app.add_typer(runs.app, name="runs", help="Runs that were recorded.")
 app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them by hand.")
 app.add_typer(index.app, name="index", help="Search indexes over tools.")

@@ -55,6 +55,8 @@ def run(
     """
     text = _read_task(task)
     settings = settings_from(config, model, unsafe_execute)
+    if "experience" not in settings.agent.model_fields_set:
+        settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"experience": True})})
     agent = Agent(
         settings.model,
         [*settings.tools, *(tools or ())],

@@ -86,7 +86,9 @@ def test_rules_need_steps_that_exist_and_lose_citations_that_do_not():
         Rule(rule="gates have names", steps=[]),
     ]
     notes = Log("Open it.", STEPS, None).notes(ToolNotes(tools_used=(), derived_rules=rules))
-    assert [(rule.rule, rule.steps) for rule in notes.derived_rules] == [("ask for the code first", ("1",))]
+    assert [(rule.rule, rule.steps, rule.tools) for rule in notes.rules] == [
+        ("ask for the code first", ("1",), ("open_gate",))
+    ]
 
 
 def test_notes_on_tools_that_were_never_called_are_dropped():
@@ -94,7 +96,7 @@ def test_notes_on_tools_that_were_never_called_are_dropped():
         ToolExperience(tool_name="open_gate", response_pattern="a sentence. Costs 99 USD.", experience="needs a name"),
         ToolExperience(tool_name="close_gate", response_pattern="", experience="works"),
     ]
-    (tool,) = Log("Open it.", STEPS, None).notes(ToolNotes(tools_used=tools, derived_rules=())).tools_used
+    (tool,) = Log("Open it.", STEPS, None).notes(ToolNotes(tools_used=tools, derived_rules=())).tools
     assert (tool.tool_name, tool.response_pattern) == ("open_gate", "a sentence.")
 
 

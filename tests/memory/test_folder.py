@@ -183,7 +183,7 @@ async def test_a_line_that_is_too_long_is_cut_and_not_refused():
         return good(messages, schema)
 
     folding, _ = await fold(wordy)
-    assert len(folding.memory.working.immediate_goal) == 160
+    assert len(folding.memory.working.immediate_goal) == 120
     assert len(folding.memory.working.next_actions) == 2
     assert not any("WorkingMemory" in problem for problem in folding.problems)
 
