@@ -27,7 +27,7 @@ STEPS_PER_FOLD = 15
 """About what such a window holds of this history beside prompt and memory."""
 LATER = 50
 """Steps after which something counts as asked for much later."""
-CONFIG = FoldConfig(max_tokens=500, seconds=3600)
+CONFIG = FoldConfig(seconds=3600)
 ROOM = int(WINDOW * CONFIG.memory) * BYTES_PER_TOKEN
 _CODE = re.compile(r"\b[A-Z]{2}-\d{4}\b")
 
