@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,7 @@ from deepagent.evaluation.tables import matrix
 _FEW = 300
 """Episodes of which each is told in a line where there is no terminal; of more, the progress is told now and then."""
 _EVERY_SECONDS = 30.0
+_WIDE = 240
 
 
 class Telling:
@@ -103,7 +105,7 @@ def episode_line(evaluation: Evaluation, result: EpisodeResult) -> Text:
         said, style = (f"{first.name} {value:.2f}" if value is not None else "-"), "cyan"
     values = result.score.values
     also = [(other.name, values[other.name].corrected) for other in others if other.name in values]
-    parts = [result.status, *(f"{name} {number:.0%}" for name, number in also if number is not None)]
+    parts = [result.status, *(f"{name} {_number(number)}" for name, number in also if number is not None)]
     parts += [f"{result.steps} steps", f"{result.seconds:.0f} s"]
     parts += [f"attempt {result.attempts}"] if result.attempts > 1 else []
     answer = " ".join((result.answer or "-").split())[:60]
@@ -111,6 +113,15 @@ def episode_line(evaluation: Evaluation, result: EpisodeResult) -> Text:
     if result.gold:
         texts.append(plain(f"gold {' '.join(result.gold.split())[:60]}"))
     return Text("  ").join([*texts, plain(", ".join(parts), "dim")])
+
+
+def _number(value: float) -> str:
+    return f"{value:.0%}" if value <= 1 else f"{value:g}"
+
+
+def say_rows(table: Table) -> None:
+    """A table, as wide as it needs to be where no terminal sets a width."""
+    (stdout if stdout.is_terminal else Console(width=_WIDE, highlight=False)).print(table)
 
 
 def say_summary(summary: Summary) -> None:
@@ -128,7 +139,7 @@ def say_summary(summary: Summary) -> None:
         table.add_column(column, no_wrap=True)
     for metric in summary.metrics:
         table.add_row(*_metric_row(metric))
-    stdout.print(table)
+    say_rows(table)
     chances = summary.headline.pass_at
     if chances:
         stdout.print(", ".join(f"pass@{k} {chance:.1%}" for k, chance in chances.items()))
@@ -142,14 +153,21 @@ def _metric_row(metric: MetricSummary) -> tuple[Text, ...]:
     return (
         plain(metric.metric.name, "bold"),
         plain(figure(interval)),
-        plain("" if interval is None else f"{interval.low:.1%} to {interval.high:.1%}", "dim"),
+        plain("" if interval is None else _interval(interval), "dim"),
         plain(figure(metric.published)),
     )
 
 
 def figure(estimate: Estimate | None) -> str:
-    """A mean as shown."""
-    return "-" if estimate is None else f"{estimate.mean:.1%}"
+    """A mean as shown: a share in percent, anything that goes beyond 1 as a number."""
+    if estimate is None:
+        return "-"
+    return f"{estimate.mean:.1%}" if estimate.high <= 1 else f"{estimate.mean:.2f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    low, high = estimate.low, estimate.high
+    return f"{low:.1%} to {high:.1%}" if high <= 1 else f"{low:.2f} to {high:.2f}"
 
 
 def say_table(summaries: Sequence[Summary]) -> None:
@@ -161,4 +179,4 @@ def say_table(summaries: Sequence[Summary]) -> None:
         table.add_column(plain(column), no_wrap=True)
     for name, cells in made.rows:
         table.add_row(plain(name, "bold"), *(figure(cell) for cell in cells))
-    stdout.print(table)
+    say_rows(table)

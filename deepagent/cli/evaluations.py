@@ -11,7 +11,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from deepagent.agent import default_store
-from deepagent.cli.episodes import episode_line, figure, say_summary
+from deepagent.cli.episodes import episode_line, figure, say_rows, say_summary
 from deepagent.cli.evaluate import evaluate, results_path
 from deepagent.cli.run import StoreOption
 from deepagent.cli.terminal import json_lines, plain, stdout
@@ -65,7 +65,7 @@ def list_evaluations(store: StoreOption = None, json: JsonFlag = False) -> None:
         cells = (evaluation.id, when, str(count), setup.mode, setup.model, setup.baseline or "")
         table.add_row(*(plain(cell) for cell in cells))
     if found:
-        stdout.print(table)
+        say_rows(table)
 
 
 @app.command("show")
@@ -94,7 +94,7 @@ def show_evaluation(
         figures = (figure(part.corrected[metric.name]) for metric in evaluation.metrics)
         table.add_row(plain(f"{part.tag} {part.value}"), str(part.episodes), *figures)
     if summary.parts:
-        stdout.print(table)
+        say_rows(table)
 
 
 @app.command("compare")
@@ -115,12 +115,13 @@ def compare_evaluations(
     for column in ("metric", "tasks", "first", "second", "difference", "95 % interval", "better", "worse", "p"):
         table.add_column(column, no_wrap=True)
     for name, found in made.metrics.items():
+        form = ".1%" if max(found.first, found.second) <= 1 else ".2f"
         cells = (
-            name, str(found.tasks), f"{found.first:.1%}", f"{found.second:.1%}", f"{found.difference:+.1%}",
-            f"{found.low:+.1%} to {found.high:+.1%}", str(found.better), str(found.worse), f"{found.p:.3f}",
+            name, str(found.tasks), f"{found.first:{form}}", f"{found.second:{form}}", f"{found.difference:+{form}}",
+            f"{found.low:+{form}} to {found.high:+{form}}", str(found.better), str(found.worse), f"{found.p:.3f}",
         )  # fmt: skip
         table.add_row(*(plain(cell) for cell in cells))
-    stdout.print(table)
+    say_rows(table)
 
 
 @app.command("report")

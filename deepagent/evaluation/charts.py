@@ -46,7 +46,7 @@ def _row(number: int, row: Bar, scale: float) -> str:
         f'<rect x="{_LABEL}" y="{top}" width="{length:.1f}" height="{_ROW - 8}" class="bar"/>'
         f'<path d="M{_LABEL + low:.1f} {middle:.1f}H{_LABEL + high:.1f}'
         f'M{_LABEL + low:.1f} {middle - 4:.1f}v8M{_LABEL + high:.1f} {middle - 4:.1f}v8" class="whisker"/>'
-        f'<text x="{_LABEL + max(length, high) + 6:.1f}" y="{middle + 4:.1f}">{one.mean:.1%}</text></g>'
+        f'<text x="{_LABEL + max(length, high) + 6:.1f}" y="{middle + 4:.1f}">{_number(one.mean, 1)}</text></g>'
     )
 
 
@@ -54,7 +54,7 @@ def _tick(value: float, scale: float, height: int) -> str:
     x = _LABEL + value * scale
     return (
         f'<path d="M{x:.1f} 0V{height - 18}" class="grid"/>'
-        f'<text x="{x:.1f}" y="{height - 4}" class="tick">{value:.0%}</text>'
+        f'<text x="{x:.1f}" y="{height - 4}" class="tick">{_number(value, 0)}</text>'
     )
 
 
@@ -91,6 +91,11 @@ def _svg(width: float, height: float, parts: Sequence[str], about: str) -> str:
         f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
         f'aria-label="{escape(about)}">{inside}</svg>'
     )
+
+
+def _number(value: float, digits: int) -> str:
+    """A share in percent, what goes beyond 1 as a number."""
+    return f"{value:.{digits}%}" if value <= 1 else f"{value:.3g}"
 
 
 def _short(label: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Estimate(Frozen):
     tasks: int
 
 
-class Cluster(Frozen):
+class Cluster(NamedTuple):
     """What the episodes of one task add up to: the sum of value x weight, and of the weights."""
 
     total: float
@@ -55,7 +56,7 @@ def clustered(values: Sequence[tuple[str, float, float]]) -> dict[str, Cluster]:
         both = sums.setdefault(task, [0.0, 0.0])
         both[0] += value * weight
         both[1] += weight
-    return {task: Cluster(total=total, weight=weight) for task, (total, weight) in sums.items()}
+    return {task: Cluster(total, weight) for task, (total, weight) in sums.items()}
 
 
 def mean(clusters: Mapping[str, Cluster], *, seed: int = _SEED) -> Estimate | None:

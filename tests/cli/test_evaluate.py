@@ -44,7 +44,16 @@ def test_a_task_that_fails_says_why_and_the_next_one_is_tried(deepagent, model, 
         (["nonsense"], "unknown benchmark 'nonsense'; known are m3tooleval, "),
         (["toolhop", "--task", "x"], "toolhop has no task 'x'; its ids run from toolhop-001 to toolhop-050"),
         (["toolhop", "-m", "nonsense"], "no model is called 'nonsense'"),
+        (["toolhop", "-b", "nonsense"], "unknown baseline 'nonsense'; known are codeact, deepagent"),
+        (["m3tooleval", "--show", "--concurrency", "2"], "--show tells one run at a time"),
     ],
 )
 def test_a_mistake_is_answered_with_one_line(deepagent, arguments, words):
     assert words in complaint(deepagent("eval", *arguments), 2)
+
+
+def test_an_evaluation_goes_on_where_it_was_left(deepagent):
+    deepagent("eval", "toolhop", "-n", "1", "-m", "oracle")
+    again = deepagent("eval", "toolhop", "-n", "2", "-m", "oracle", "--resume", "--json")
+    assert "1 of 2 episodes are done already" in again.stderr
+    assert [json.loads(line)["task"] for line in again.stdout.splitlines()] == ["toolhop-002"]
