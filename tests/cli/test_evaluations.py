@@ -47,7 +47,7 @@ def test_benchmarks_and_evaluations_are_listed(command, evaluated):
     _, lines = command("list")
     assert lines[0][0] == "benchmarks:"
     assert "toolhop," in lines[0]
-    assert lines[1] == ["baselines:", "codeact,", "deepagent,", "plan-and-solve,", "react,", "react-preretrieved"]
+    assert {"baselines:", "codeact,", "deepagent,", "plan-and-solve,", "react,"} < set(lines[1])
     assert [line[0] for line in lines[3:]] == ["right-1", "wrong-1"]
     _, lines = command("list", "--json")
     assert [json.loads(" ".join(line))["id"] for line in lines] == ["right-1", "wrong-1"]
