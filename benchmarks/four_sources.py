@@ -4,6 +4,7 @@ None of them is in the prompt: each must be found by search, among the other too
 
     python -m benchmarks.four_sources --attempts 5        with the embedded model
     python -m benchmarks.four_sources --others toolhop    among 235 tools more
+    python -m benchmarks.four_sources --no-code           with search and calls alone
     python -m benchmarks.four_sources --model NAME        with another model
 
 It prints, for each attempt, which of the four were called with success, and whether the answer is right.
@@ -146,13 +147,29 @@ def used(events: Sequence[Event]) -> set[str]:
 
 
 async def attempt(
-    model: Any, folder: Path, seed: int, *, others: Sequence[str] = (), encoder: str = "all-minilm-l6-v2"
+    model: Any,
+    folder: Path,
+    seed: int,
+    *,
+    others: Sequence[str] = (),
+    code: bool = True,
+    encoder: str = "all-minilm-l6-v2",
 ) -> dict[str, Any]:
-    """One run; what it used and answered. `others` are further sources, to search among."""
+    """One run; what it used and answered.
+
+    Args:
+        model: who works.
+        folder: where files and runs are kept.
+        seed: 0 is greedy, others are sampled.
+        others: further sources, to search among.
+        code: whether it may run Python.
+        encoder: what tools are searched by.
+    """
     config = AgentConfig(
         cards=0,
         found=3,
         encoder=encoder,
+        execute=code,
         limits=Limits(actions=30),
         sampling=Sampling(temperature=0.3 if seed else 0.0, seed=seed, max_tokens=512),
     )
@@ -179,6 +196,7 @@ def main() -> None:
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--attempts", type=int, default=5)
     parser.add_argument("--others", action="append", default=[], help="further source of tools, such as toolhop")
+    parser.add_argument("--no-code", dest="code", action="store_false", help="only search and call, no Python")
     parser.add_argument("--keep", type=Path, help="folder in which the runs are kept")
     given = parser.parse_args()
     results = []
@@ -186,7 +204,7 @@ def main() -> None:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for seed in range(given.attempts):
-            results.append(asyncio.run(attempt(given.model, folder, seed, others=given.others)))
+            results.append(asyncio.run(attempt(given.model, folder, seed, others=given.others, code=given.code)))
             print(json.dumps({"seed": seed, **results[-1]}), flush=True)
     print(
         f"{len(results)} attempts: {sum(one['all four'] for one in results)} used all four tools, "

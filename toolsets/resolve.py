@@ -68,6 +68,12 @@ def _toolhop(given: Where, host: Host) -> Toolset:
     return ToolHop(host.sandbox)
 
 
+def _api_bank(given: Where, host: Host) -> Toolset:
+    from deepagent.toolsets.api_bank.toolset import ApiBank
+
+    return ApiBank(given if isinstance(given, str) else str(given.get("level", "")))
+
+
 def _m3tooleval(given: Where, host: Host) -> Toolset:
     from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
 
@@ -113,6 +119,7 @@ def _simulated(given: Where, host: Host) -> Toolset:
 
 
 KINDS: dict[str, Opener] = {
+    "api_bank": _api_bank,
     "m3tooleval": _m3tooleval,
     "toolhop": _toolhop,
     "python": _python,
@@ -121,8 +128,9 @@ KINDS: dict[str, Opener] = {
     "research": _research,
     "simulated": _simulated,
 }
-_NO_PLACE = ("m3tooleval", "toolhop", "research")
+_NO_PLACE = ("api_bank", "m3tooleval", "toolhop", "research")
 _SPELLINGS = [
+    "api_bank[:3]",
     "m3tooleval",
     "toolhop",
     "python:FILE.py",
