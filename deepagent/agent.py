@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from weakref import WeakSet
 
 import platformdirs
 
@@ -153,6 +154,17 @@ class Agent:
         self._approve = approve
         self._stack: AsyncExitStack | None = None
         self._held: _Resources | None = None
+        self._sessions: WeakSet[Session] = WeakSet()
+
+    def stop(self) -> int:
+        """End the runs that are under way as soon as their current steps are done; they can be resumed.
+
+        Returns:
+            How many runs there are.
+        """
+        for session in self._sessions:
+            session.stop()
+        return len(self._sessions)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -249,7 +261,7 @@ class Agent:
         benchmark: str | None = None,
         attachments: Sequence[Path] = (),
         circumstances: Circumstances = USUAL,
-    ) -> AsyncIterator[Event | Delta]:
+    ) -> AsyncGenerator[Event | Delta]:
         """Work on a task, yielding every event as it is logged, and the model's text as it is written.
 
         Leaving the iteration early interrupts the run.
@@ -274,13 +286,13 @@ class Agent:
         async with self._resources() as held:
             return await self._work_on(held, run, hear)
 
-    def stream_resumed(self, run: str) -> AsyncIterator[Event | Delta]:
+    def stream_resumed(self, run: str) -> AsyncGenerator[Event | Delta]:
         """`resume`, yielding what is new as `stream` does."""
         return self._stream(lambda held, hear: self._work_on(held, run, hear))
 
     async def _stream(
         self, work: Callable[[_Resources, Callable[[Event | Delta], None]], Coroutine[Any, Any, Run]]
-    ) -> AsyncIterator[Event | Delta]:
+    ) -> AsyncGenerator[Event | Delta]:
         heard: asyncio.Queue[Event | Delta | None] = asyncio.Queue()
         async with self._resources() as held:
             working = asyncio.create_task(work(held, heard.put_nowait))
@@ -358,7 +370,7 @@ class Agent:
             config = config.model_copy(update={"sampling": sampling})
         abilities = self._abilities(len(catalogue))
         model = await held.models.get("main")
-        return Session(
+        session = Session(
             task,
             model=model,
             folder=make_folder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
@@ -376,6 +388,8 @@ class Agent:
             sources=self._named_sources(),
             earlier=held.earlier,
         )
+        self._sessions.add(session)
+        return session
 
     def _named_sources(self) -> Sources:
         """What the agent is made of, as far as it was given by name. Settings name the places of credentials only."""

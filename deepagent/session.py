@@ -123,8 +123,13 @@ class Session:
         self._answer: str | None = None
         self._pending: Pending | None = None  # a reply that was left in the middle of something
         self._unlogged: list[Event] = []
+        self._stopping = False
         self._seen = False  # whether any action has brought more than tools
         self._grammar: tuple[int, Grammar | None] = (0, None)  # for so many tools within reach
+
+    def stop(self) -> None:
+        """End the run as interrupted once the step that is under way is done."""
+        self._stopping = True
 
     async def run(self, benchmark: str | None = None) -> Ended:
         """Work on the task until an answer, a limit, an interruption or a broken model.
@@ -234,6 +239,8 @@ class Session:
         while True:
             if self._answer is not None:
                 return self._end("answered", "the model answered")
+            if self._stopping:
+                return self._end("interrupted", f"stopped after step {self._budget.actions}, as asked")
             limit = self._budget.exhausted()
             if limit is not None and self._pending is None:
                 return await self._force(limit, "limit")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deepagent.agent import Agent, Delta
+from deepagent.agent import Agent, default_store
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import interruptible, json_lines, say, stdout
+from deepagent.cli.terminal import say, stdout
+from deepagent.cli.watch import JsonLines, watch
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError
 from deepagent.runs.events import Ended
+from deepagent.runs.store import RunStore
 from deepagent.settings import read
 
 ModelOption = Annotated[
@@ -25,7 +25,7 @@ ModelOption = Annotated[
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings.")]
 StoreOption = Annotated[Path | None, typer.Option("--store", help="File in which runs are kept.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines, as `runs show --json` does.")]
 UnsafeOption = Annotated[
     bool, typer.Option("--unsafe-execute", help="Run code without confinement. The model can then do what you can do.")
 ]
@@ -57,19 +57,20 @@ def run(
     settings = settings_from(config, model, unsafe_execute)
     if "experience" not in settings.agent.model_fields_set:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"experience": True})})
-    agent = Agent(
-        settings.model,
-        [*settings.tools, *(tools or ())],
-        config=settings.agent,
-        auxiliary=settings.auxiliary,
-        judge=settings.judge,
-        vision=settings.vision,
-        store=store,
-        indexing=say_indexing,
-    )
-    with interruptible(kept_in(store)):
-        ended = asyncio.run((_stream_json if json else _tell)(agent, text, attach or ()))
-    raise typer.Exit(0 if ended is not None and ended.answer is not None else 1)
+    with RunStore(store or default_store()) as opened:
+        teller = JsonLines(opened) if json else Story(stdout)
+        agent = Agent(
+            settings.model,
+            [*settings.tools, *(tools or ())],
+            config=settings.agent,
+            auxiliary=settings.auxiliary,
+            judge=settings.judge,
+            vision=settings.vision,
+            store=opened,
+            indexing=say_indexing,
+        )
+        ended = watch(agent, agent.stream(text, attachments=attach or ()), teller, store)
+    raise typer.Exit(exit_code(ended))
 
 
 def _read_task(given: str) -> str:
@@ -98,29 +99,16 @@ def settings_from(config: Path | None, model: str | None, unsafe: bool) -> RunCo
     return settings
 
 
-async def _tell(agent: Agent, task: str, attachments: Sequence[Path]) -> Ended | None:
-    ended = None
-    with Story(stdout) as story:
-        story.wait("opening the model")
-        async for item in agent.stream(task, attachments=attachments):
-            story.hear(item)
-            ended = item if isinstance(item, Ended) else ended
-    return ended
-
-
-async def _stream_json(agent: Agent, task: str, attachments: Sequence[Path]) -> Ended | None:
-    ended = None
-    with json_lines() as write:
-        async for item in agent.stream(task, attachments=attachments):
-            if not isinstance(item, Delta):
-                write(item.model_dump_json(exclude_none=True))
-                ended = item if isinstance(item, Ended) else ended
-    return ended
-
-
 def say_indexing(count: int) -> None:
     """Say why nothing happens for a while."""
     say(f"embedding {count} tools for search (once; kept for later runs)")
+
+
+def exit_code(ended: Ended | None) -> int:
+    """0 with an answer, 130 when the user ended it (None: in the middle of something), else 1."""
+    if ended is None or ended.status == "interrupted":
+        return 130
+    return 0 if ended.answer is not None else 1
 
 
 def kept_in(store: Path | None) -> str:

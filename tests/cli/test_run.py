@@ -27,9 +27,11 @@ def test_json_is_one_event_per_line_whatever_tools_print(deepagent, model, tmp_p
     (tmp_path / "noisy.py").write_text("def speak() -> str:\n    'Speak.'\n    print('NOISE')\n    return 'ok'\n")
     url = model(execute("print(speak())"), answer("ö"))
     done = deepagent("run", "Do it.", "-m", url, "-t", "python:noisy.py", "--json", env={"PYTHONIOENCODING": "ascii"})
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [events[0]["kind"], events[-1]["kind"]] == ["started", "ended"]
-    assert events[-1]["answer"] == "ö"
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["sequence"] for line in lines] == list(range(1, len(lines) + 1))
+    assert [lines[0]["event"]["kind"], lines[-1]["event"]["kind"]] == ["started", "ended"]
+    assert lines[-1]["event"]["answer"] == "ö"
+    assert deepagent("runs", "show", "last", "--json").stdout == done.stdout, "live and afterwards alike"
     assert done.stderr == "NOISE\n"
 
 
@@ -79,23 +81,63 @@ def test_a_full_disk_behind_stdout_is_told(deepagent, model, arguments):
     assert "No space left" in complaint(done, 1)
 
 
-def test_ctrl_c_keeps_what_was_done_and_says_where(environment, model, tmp_path):
-    process = subprocess.Popen(
-        command("run", "Do it.", "-m", model(execute("while True: pass")), "--json"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        text=True,
-    )
-    with process:
-        while '"kind":"intended"' not in process.stdout.readline():
+@pytest.fixture
+def begun(environment, model):
+    """Starts a run, and gives its process and id once a line of its JSON holds some text."""
+
+    def start(until, *script):
+        process = subprocess.Popen(
+            command("run", "Do it.", "-m", model(*script), "--json"),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+        )  # fmt: skip
+        line = process.stdout.readline()
+        run = json.loads(line)["event"]["run"]
+        while until not in line:
+            line = process.stdout.readline()
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        return process, run
+
+    return start
+
+
+STOPPING = "stopping after this step; Ctrl-C again stops at once\n"
+
+
+def test_ctrl_c_stops_after_the_step_and_says_how_to_go_on(begun, tmp_path):
+    wait = "import time\nprint('begun')\ntime.sleep(1.5)\nprint('done')"
+    process, run = begun('"kind":"intended"', execute(wait), answer("never given"))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert errors == "interrupted; what was done is kept: deepagent runs show last\n"
+    assert errors == f"{STOPPING}stopped after step 1, as asked; go on: deepagent run --resume {run}\n"
     with RunStore(tmp_path / "runs.sqlite") as store:
-        assert store.runs()[0].ended.status == "interrupted"
+        kinds = {recorded.event.kind: recorded.event for recorded in store.events(run)}
+    assert kinds["observed"].observation.text == "begun\ndone", "the step was done to its end"
+    assert kinds["ended"].status == "interrupted"
+
+
+def test_ctrl_c_twice_stops_at_once_and_keeps_what_was_done(begun, tmp_path):
+    process, run = begun('"kind":"intended"', execute("while True: pass"))
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline() == STOPPING
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == f"interrupted; go on: deepagent run --resume {run}\n"
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        assert store.summary(run).state == "interrupted"
+
+
+def test_ctrl_c_before_the_run_begins_ends_at_once(environment, tmp_path):
+    (tmp_path / "slow.yaml").write_text("kind: http\nurl: http://127.0.0.1:1/v1\nretries: 20\n")
+    process = subprocess.Popen(
+        command("run", "Do it.", "-m", tmp_path / "slow.yaml"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "opening the model\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "interrupted; nothing was begun\n")
 
 
 @pytest.mark.parametrize(
