@@ -17,6 +17,7 @@ STATUS_WORDS = {
     "forced": "answered at a limit",
     "limit": "at a limit",
     "truncated": "window full",
+    "stuck": "stuck",
     "failed": "failed",
     "interrupted": "interrupted",
     "waiting": "waits for approval",

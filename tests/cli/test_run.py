@@ -107,7 +107,7 @@ def test_ctrl_c_stops_after_the_step_and_says_how_to_go_on(begun, tmp_path):
     wait = "import time\nprint('begun')\ntime.sleep(1.5)\nprint('done')"
     process, run = begun('"kind":"intended"', execute(wait), answer("never given"))
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == f"{STOPPING}stopped after step 1, as asked; go on: deepagent run --resume {run}\n"
     with RunStore(tmp_path / "runs.sqlite") as store:
@@ -121,7 +121,7 @@ def test_ctrl_c_twice_stops_at_once_and_keeps_what_was_done(begun, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline() == STOPPING
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == f"interrupted; go on: deepagent run --resume {run}\n"
     with RunStore(tmp_path / "runs.sqlite") as store:
@@ -136,7 +136,7 @@ def test_ctrl_c_before_the_run_begins_ends_at_once(environment, tmp_path):
     )  # fmt: skip
     assert process.stdout.readline() == "opening the model\n"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "interrupted; nothing was begun\n")
 
 
