@@ -8,6 +8,7 @@
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
 # make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
 # make bench-eval       what evaluating adds to the loop, resuming 10,000 episodes, a report of 100,000
+# make test-alfworld    the tests on ALFWorld's engine (installs it; needs a C compiler)
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -17,7 +18,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: run test test-vllm test-sandbox test-mcp test-ray check bench-framework bench-eval eval-smoke weights install clean
+.PHONY: run test test-vllm test-sandbox test-mcp test-ray test-alfworld check bench-framework bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -54,6 +55,10 @@ eval-smoke: install
 
 bench-eval: install
 	@$(BIN)/python -m benchmarks.evaluation
+
+test-alfworld: install
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[alfworld]'
+	@.venv/bin/python -m pytest -m "heavy or not heavy" tests/toolsets/test_alfworld.py tests/evaluation/benchmarks/test_alfworld.py
 
 check: install
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from deepagent.evaluation.base import AnyBenchmark, Benchmark, Mode
 CONFIGS = Path(__file__).parent.parent / "configs" / "benchmarks"
 
 BUILT_IN = {
+    "alfworld": "deepagent.evaluation.benchmarks.alfworld:AlfWorldBenchmark",
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
     "spotify": "deepagent.evaluation.benchmarks.restbench:SpotifyBenchmark",
     "tmdb": "deepagent.evaluation.benchmarks.restbench:TmdbBenchmark",
