@@ -26,7 +26,7 @@ from deepagent import plugins
 from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
 from deepagent.config import ENCODERS, AgentConfig
-from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect
+from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect, TextDialect
 from deepagent.errors import ConfigError, StoreError, TaskError, UsageError
 from deepagent.invocation import Approve
 from deepagent.memory.lessons import EarlierRuns
@@ -403,7 +403,9 @@ class Agent:
         native = self.config.dialect == "native" or (self.config.dialect == "auto" and model.functions)
         if native and not model.functions:
             raise ConfigError(f"{model.name} takes no functions: set dialect to auto or tags")
-        return NativeDialect(abilities) if native else TagsDialect(abilities)
+        if native:
+            return NativeDialect(abilities)
+        return TextDialect(abilities) if self.config.dialect == "text" else TagsDialect(abilities)
 
     @asynccontextmanager
     async def _resources(self) -> AsyncIterator[_Resources]:

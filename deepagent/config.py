@@ -26,8 +26,9 @@ class AgentConfig(BaseModel):
     sandbox: SandboxConfig = SandboxConfig()
     fold: FoldConfig | None = FoldConfig()
     """None switches folding off: a full window then ends the run with a forced answer."""
-    dialect: Literal["auto", "tags", "native"] = "auto"
-    """How actions are spelled: in tags of one stream, or natively as function calls of a chat API."""
+    dialect: Literal["auto", "tags", "text", "native"] = "auto"
+    """How actions are spelled: in tags of one stream (`text`: with calls as a name and values instead of JSON), or
+    natively as function calls of a chat API."""
     grammar: bool = True
     """Hold calls to the schemas of the tools within reach, where the server can; off for training on what it writes."""
     approval: Literal["never", "unsafe"] = "never"

@@ -56,7 +56,8 @@ def spelled(action: Action) -> str:
     if isinstance(action, Search):
         return f"<tool_search>{action.query}</tool_search>"
     if isinstance(action, Call):
-        return f"<tool_call>{action.model_dump_json(include={'name', 'arguments'})}</tool_call>"
+        body = action.model_dump_json(include={"name", "arguments"}).replace("<", "\\u003c")  # no tag inside
+        return f"<tool_call>{body}</tool_call>"
     if isinstance(action, Execute):
         return f"<execute>\n{action.code}\n</execute>"
     if isinstance(action, Fold):

@@ -86,7 +86,8 @@ def make_plan(
     limits = _filled(agent.limits, benchmark.config.limits)
     shown = benchmark.mode == "labelled" or run.model in KNOWN  # who knows the way does not search
     cards = _ALL_SHOWN if shown else agent.cards
-    agent = agent.model_copy(update={"limits": limits, "cards": cards})
+    # What earlier runs learned would make episodes depend on each other.
+    agent = agent.model_copy(update={"limits": limits, "cards": cards, "experience": False})
     return Plan(
         benchmark=name,
         mode=benchmark.mode,

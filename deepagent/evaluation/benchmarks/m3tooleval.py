@@ -21,6 +21,7 @@ from typing import Any
 from deepagent.actions import Action, Execute
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.evaluation.benchmarks.m3tooleval_oracle import GOLD
+from deepagent.toolsets.m3tooleval.toolset import M3ToolEval as Tools
 
 _LONGEST = 1000
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -39,6 +40,14 @@ class M3ToolEval(Benchmark[BenchmarkConfig]):
         """The 82 tasks, in the original's order."""
         return _tasks()
 
+    def offered(self, task: BenchmarkTask) -> Sequence[str] | None:
+        """The family's six tools, when they are given."""
+        if self.mode != "labelled":
+            return None
+        family = task.tags["family"]
+        shared = ["calculator"] if family == "web_browsing" else []
+        return [*(tool.name for tool in toolset().tools if tool.spec.toolset == family), *shared]
+
     def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
         """A program that calls the tools for every fact and every sum."""
         return (Execute(code=GOLD[task.id]),)
@@ -51,6 +60,12 @@ class M3ToolEval(Benchmark[BenchmarkConfig]):
         right = any(same(given, accepted, fixed.get("abs_tol", 0.0)) for accepted in fixed["accept"])
         published = float(_published(given, task.data["gold"]))
         return Score(values={"first_answer": Value(published=published, corrected=float(right))})
+
+
+@cache
+def toolset() -> Tools:
+    """The tools, to look at."""
+    return Tools()
 
 
 @cache

@@ -100,3 +100,14 @@ async def test_the_oracle_is_always_right_and_who_says_nothing_never(walls, tmp_
 )
 async def test_the_two_judges(task, answer, published, corrected):
     assert await judged(task, answer) == (published, corrected)
+
+
+def test_labelled_tasks_offer_the_six_tools_of_their_family():
+    labelled = get_benchmark("m3tooleval", mode="labelled")
+    for task in labelled.tasks():
+        assert len(set(labelled.offered(task))) == 6
+        assert BENCHMARK.offered(task) is None
+    web = next(task for task in labelled.tasks() if task.tags["family"] == "web_browsing")
+    assert set(labelled.offered(web)) == {
+        "click_url", "go_to_previous_page", "scroll_down", "scroll_up", "view", "calculator"
+    }  # fmt: skip
