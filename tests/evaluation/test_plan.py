@@ -76,9 +76,7 @@ async def test_a_setup_is_the_same_each_time_and_another_with_other_settings(tmp
     one, same = [await setup(tmp_path, make_plan("toolhop", RUN)) for _ in range(2)]
     assert one == same
     assert one.hash == same.hash
-    hotter = RUN.model_copy(
-        update={"agent": validate({"encoder": "hash", "guidance": "Hurry."}, AgentConfig, where="x")}
-    )
+    hotter = RUN.model_copy(update={"agent": AgentConfig(encoder="hash", guidance="Hurry.")})
     other = await setup(tmp_path, make_plan("toolhop", hotter))
     assert other.prompt_hash != one.prompt_hash
     assert other.hash != one.hash
