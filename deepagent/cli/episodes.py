@@ -127,7 +127,7 @@ def say_rows(table: Table) -> None:
 def say_summary(summary: Summary) -> None:
     """An evaluation's figures."""
     statuses = summary.statuses
-    without = sum(statuses.get(status, 0) for status in ("limit", "truncated", "failed", "interrupted"))
+    without = summary.episodes - statuses.get("answered", 0) - statuses.get("forced", 0)
     seeds = f" x {summary.seeds} seeds" if summary.seeds > 1 else ""
     stdout.print(
         f"{summary.tasks} tasks{seeds}: {statuses.get('answered', 0)} answered by themselves, "
