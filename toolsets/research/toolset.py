@@ -121,7 +121,7 @@ class Research:
         return self._shown(document, found or "no such links", "", start)
 
     async def read_file(self, path: str, part: str = "", find: str = "", start: int = 0) -> str:
-        """Reads a file as text: spreadsheets, documents, slides, PDF, tables, code, archives, metadata of images.
+        """Reads a file as text: spreadsheets (xlsx, csv), documents (docx, pdf, html), slides (pptx), code, archives.
 
         Args:
             path: name of the file.
