@@ -33,13 +33,13 @@ from deepagent.runs.events import Event, Intended, Observed, ToolCalled, ToolRet
 from tests.toolsets.servers import serving
 
 TASK = """\
-Four numbers are needed for a school trip. Find them one after the other. For each, first search for a tool that \
-knows it, then call that tool. Never guess a number.
+Find four numbers, each with a tool of its own. A number that no tool gave is wrong. For each question: search for a \
+tool, call it, then go on to the next question.
 1. How many pupils are in class 7b?
 2. What is the price of a ticket for the exhibition "space" of the museum?
 3. What is the bus fare for all these pupils?
 4. Read the file lunch.xlsx: what is the amount for lunch?
-Answer with the four numbers in this order, with commas between them."""
+Only when all four are known, answer with the four numbers in this order, with commas between them."""
 ANSWER = "24, 7, 96, 58"
 WANTED = ("pupils_in_class", "ticket_price", "bus_fare", "read_file")
 """The tools that the four questions need."""

@@ -76,6 +76,10 @@ class make_greetings(Benchmark):
     async def score(self, episode, judge):
         return Score(values={"polite": Value.same(episode.answer == episode.task.gold)})
 
+class make_cranky(make_greetings):
+    def __init__(self, config, mode):
+        raise ValueError("not today")
+
 def make_parrot(rest):
     return ScriptedModel([f"<answer>{rest}</answer>"])
 
@@ -101,7 +105,7 @@ make_openapi = make_nothing
 def site(tmp_path_factory) -> Path:
     """Where three packages are installed: the documented one, one with all sorts of things, and a broken one."""
     sorts = package(
-        "sorts", SORTS, benchmarks="greetings", models="parrot twice faulty seeker", encoders="tiny",
+        "sorts", SORTS, benchmarks="greetings cranky", models="parrot twice faulty seeker", encoders="tiny",
         toolsets="nothing openapi",
     )  # fmt: skip
     broken = package("broken-one", "import no_such_module", toolsets="broken", models="twice")
@@ -154,9 +158,10 @@ def test_an_encoder_of_a_package_finds_tools(deepagent, tmp_path):
         (["tools", "list", "-t", "broken"], "(toolsets) of broken-one 1.0 cannot be loaded: ModuleNotFoundError"),
         (["tools", "list", "-t", "nothing"], "of sorts 1.0 made NoneType, which is none of the toolsets"),
         (["run", "x", "-m", "faulty"], "of sorts 1.0 failed: ValueError: out of order; repair or uninstall"),
+        (["eval", "cranky"], "of sorts 1.0 failed: ValueError: not today; repair or uninstall the package"),
         (["run", "x", "-m", "twice"], "'twice' is brought by broken-one 1.0 and sorts 1.0; uninstall all but one"),
         (["run", "x", "-m", "gpt-17"], "faulty, parrot, seeker, twice"),
-        (["eval", "gaia-17"], "known are greetings, m3tooleval, "),
+        (["eval", "gaia-17"], "known are cranky, greetings, m3tooleval, "),
         (["tools", "list", "-t", "tide"], "simulated:SOURCE, broken, nothing, openapi, tides"),
     ],
 )
@@ -176,6 +181,7 @@ def test_doctor_lists_them_all_and_says_what_is_broken(deepagent):
         "nothing (toolsets)": "ok",  # what it makes is known only when it is used
         "openapi (toolsets)": "broken",
         "tides (toolsets)": "ok",
+        "cranky (benchmarks)": "ok",
         "greetings (benchmarks)": "ok",
         "faulty (models)": "ok",
         "parrot (models)": "ok",

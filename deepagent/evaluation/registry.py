@@ -61,7 +61,8 @@ def get_benchmark(name: str, *, mode: Mode | None = None, config: Path | None = 
     kind = get_class(name)
     path = config or CONFIGS / f"{name}.yaml"
     read = settings.read(path, kind.Config) if config or path.is_file() else kind.Config()
-    made = kind(read, mode)
+    plugin = None if name in BUILT_IN else plugins.find("benchmarks", name)
+    made: AnyBenchmark = plugin.make(read, mode) if plugin is not None else kind(read, mode)
     if made.mode not in kind.modes:
         raise UsageError(f"{name} is not run {made.mode}: it is run {' or '.join(kind.modes)}")
     return made
