@@ -24,6 +24,7 @@ _PASSAGE = 1000
 _SEARCHED = 2_000_000
 """Characters of one stored result that are searched; what lies beyond is within reach by id."""
 _WORDS = 32
+_CACHE_KIBIBYTES = 256
 _WORD = re.compile(r"\w+")
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af])")
 """Written without spaces: each character is a word."""
@@ -102,6 +103,7 @@ class Archive:
     def _caught_up(self) -> sqlite3.Connection:
         if self._database is None:
             self._database = sqlite3.connect("", isolation_level=None)
+            self._database.execute(f"PRAGMA cache_size=-{_CACHE_KIBIBYTES}")  # there may be many runs at a time
             self._database.executescript(_SCHEMA)
             self._heard, self._steps = 0, Steps()
         database = self._database

@@ -12,7 +12,7 @@ from deepagent.memory.config import FoldConfig
 from deepagent.memory.folder import Folder, Folding, MemoryFolder, chunks, reading_room, reply_tokens
 from deepagent.memory.plainer import SummaryFolder, Truncation
 from deepagent.memory.render import render_memory
-from deepagent.memory.schema import EpisodicNotes, Memory, ToolMemory, ToolNotes, ToolRecord, WorkingMemory
+from deepagent.memory.schema import DerivedRule, EpisodicNotes, Memory, ToolMemory, ToolNotes, ToolRecord, WorkingMemory
 from deepagent.models.base import Model, Usage
 from deepagent.runs.steps import Step
 
@@ -63,10 +63,11 @@ def _memory(episodic: EpisodicNotes | None, working: WorkingMemory | None, notes
         )
         for tool in (notes.tools_used if notes else ())
     )
+    rules = tuple(DerivedRule(rule=one.rule, steps=one.steps) for one in (notes.derived_rules if notes else ()))
     return Memory(
         episodic=episodic or EpisodicNotes(task_description="", key_events=(), current_progress=""),
         working=working or WorkingMemory(immediate_goal="", current_challenges="", next_actions=()),
-        tool=ToolMemory(tools_used=tools, derived_rules=notes.derived_rules if notes else ()),
+        tool=ToolMemory(tools_used=tools, derived_rules=rules),
     )
 
 

@@ -14,7 +14,6 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,12 @@ import numpy as np
 from deepagent import Agent, AgentConfig, Limits, tool
 from deepagent.actions import Frozen
 from deepagent.models import ScriptedModel
-from deepagent.models.base import Generated, Sampling
+from deepagent.models.base import Generated, Sampling, Usage
+from deepagent.models.scripted import token_ids
 from deepagent.runs.events import Ended, Folded, Observed
 from deepagent.runs.store import RunStore
 from deepagent.tools import JsonSchema
-from deepagent.transcript import Message, Window
+from deepagent.transcript import Message, Segment, Window
 
 WINDOW = 8192
 SAMPLE = 25
@@ -42,7 +42,8 @@ class Endurance(Frozen):
 
     Attributes:
         largest: tokens of the largest prompt.
-        first: milliseconds per step over the first `EDGE` steps of each run, the median; with the folds among them.
+        first: milliseconds of processor time per step over the first `EDGE` steps of each run, folds among them; what
+            else the machine does is left out.
         last: the same over the last.
         slope: bytes that the process grew by per step of all runs, by least squares after the warm-up.
         grown: MiB between the end of the warm-up and the end.
@@ -69,15 +70,14 @@ def inspect(station: int) -> str:
 
 
 class Inspector(ScriptedModel):
-    """A model that inspects one station after the other, and keeps nothing of what it was sent."""
+    """A model that inspects one station after the other. It keeps nothing of what it was sent, and takes no time."""
 
     def __init__(self, steps: int, sent: list[int]) -> None:
-        super().__init__(context=WINDOW)
+        super().__init__(context=WINDOW, chat_replies=_notes)
         self._left = steps
         self._sent = sent
-        self._replies = self._next
 
-    def _next(self, window: Window) -> str:
+    def _next(self) -> str:
         self._left -= 1
         if self._left <= 0:
             return "Done.\n<answer>done</answer>"
@@ -88,15 +88,14 @@ class Inspector(ScriptedModel):
 
     async def generate(self, window: Window, sampling: Sampling, **options: Any) -> Generated:
         self._sent.append(window.tokens)
-        try:
-            return await super().generate(window, sampling, **options)
-        finally:
-            self.prompts.clear()
+        text = self._next()
+        segment = Segment(kind="generated", text=text, token_ids=token_ids(text))
+        usage = Usage(prompt_tokens=window.tokens, completion_tokens=segment.tokens)
+        return Generated(segment=segment, finish="stop", usage=usage, seconds=0)
 
     async def chat(
         self, messages: Sequence[Message], sampling: Sampling, *, schema: JsonSchema | None = None
     ) -> Generated:
-        self._chat_replies = _notes
         try:
             return await super().chat(messages, sampling, schema=schema)
         finally:
@@ -119,7 +118,7 @@ async def endure(runs: int, steps: int, work: Path) -> Endurance:
         encoder="hash", execute=False, limits=Limits(actions=steps + 10, folds=None, idle=None)
     )  # fmt: skip
     sent: list[int] = []
-    watch = _Watch(runs * steps)
+    watch = _Watch(runs, steps)
     began = time.monotonic()
     with RunStore(path) as store:
         work_of = [_run(Inspector(steps, sent), config, store, watch) for _ in range(runs)]
@@ -140,34 +139,31 @@ async def endure(runs: int, steps: int, work: Path) -> Endurance:
 
 
 async def _run(model: Inspector, config: AgentConfig, store: RunStore, watch: _Watch) -> int:
-    times: list[float] = []
     folds = 0
-    last = time.monotonic()
     agent = Agent(model, [inspect], config=config, store=store)
     async for item in agent.stream("Inspect all stations."):
         if isinstance(item, Observed):
-            now = time.monotonic()
-            times.append(now - last)
-            last = now
             watch.step()
         folds += isinstance(item, Folded)
         assert not isinstance(item, Ended) or item.status == "answered", item.reason
-    watch.times.append(times)
     return folds
 
 
 class _Watch:
     """Looks at the process every so many steps."""
 
-    def __init__(self, total: int) -> None:
-        self.times: list[list[float]] = []
-        self._every = max(SAMPLE, total // 200)
-        self._total = total
+    def __init__(self, runs: int, steps: int) -> None:
+        self._edge = EDGE * runs
+        self._total = runs * (steps - 1)  # the last one is the answer
+        self._every = max(SAMPLE, self._total // 200)
         self._steps = 0
+        self._times = {0: time.process_time()}
         self._seen: list[tuple[int, int]] = []
 
     def step(self) -> None:
         self._steps += 1
+        if self._steps in (self._edge, self._total - self._edge, self._total):
+            self._times[self._steps] = time.process_time()
         if self._steps % self._every == 0:
             gc.collect()
             self._seen.append((self._steps, _resident()))
@@ -175,9 +171,10 @@ class _Watch:
     def figures(self) -> dict[str, float]:
         warm = [one for one in self._seen if one[0] > self._total * _WARM]
         steps, resident = (np.array(column, float) for column in zip(*warm, strict=True))
+        times, edge = self._times, self._edge
         return {
-            "first": median(fmean(times[:EDGE]) for times in self.times) * 1000,
-            "last": median(fmean(times[-EDGE:]) for times in self.times) * 1000,
+            "first": (times[edge] - times[0]) / edge * 1000,
+            "last": (times[self._total] - times[self._total - edge]) / edge * 1000,
             "slope": float(np.polyfit(steps, resident, 1)[0]),
             "grown": float(resident[-1] - resident[0]) / (1 << 20),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -129,10 +130,11 @@ class _History:
         )
 
 
-async def recalled(seed: int, folds: int, work: Path) -> Recalled:
+def recalled(seed: int, folds: int, work: Path) -> Recalled:
     """Ask `recall` for everything that was planted, from a log of the same history."""
     task = long_task(seed, folds * STEPS_PER_FOLD)
-    with RunStore(work / f"history-{seed}-{time.time_ns()}.sqlite") as store:
+    path = work / f"history-{seed}-{time.time_ns()}.sqlite"
+    with RunStore(path) as store:
         log = store.new_run()
         log.append(Started(run=log.id, task=TASK, model="none", context=WINDOW, settings={}))
         for step in task.steps:
@@ -142,12 +144,19 @@ async def recalled(seed: int, folds: int, work: Path) -> Recalled:
                 Intended(step=step.number, thought=step.thought, action=step.action),
                 Observed(step=step.number, observation=observation, segment=segment, seconds=0),
             )
-        archive = Archive(log)
-        recall = recall_tool(archive).invoke
-        by_step = [one.in_text(await recall({"id": str(one.step)})) for one in task.planted]
-        by_search = [_led_to(one.step, await recall({"query": one.question})) for one in task.planted]
-        archive.close()
-    return Recalled(seed=seed, planted=len(task.planted), by_step=sum(by_step), by_search=sum(by_search))
+        counts = asyncio.run(_ask(Archive(log), task))
+        log.release()
+    for leftover in work.glob(f"{path.name}*"):
+        leftover.unlink()
+    return Recalled(seed=seed, planted=len(task.planted), by_step=counts[0], by_search=counts[1])
+
+
+async def _ask(archive: Archive, task: LongTask) -> tuple[int, int]:
+    recall = recall_tool(archive).invoke
+    by_step = [one.in_text(await recall({"id": str(one.step)})) for one in task.planted]
+    by_search = [_led_to(one.step, await recall({"query": one.question})) for one in task.planted]
+    archive.close()
+    return sum(by_step), sum(by_search)
 
 
 def _led_to(step: int, hits: str) -> bool:
