@@ -26,6 +26,7 @@ The three branches are three audiences, so that a handler can say whom it speaks
         ├── SandboxError           code cannot be run
         │   └── SandboxUnavailableError  this machine offers no confinement
         ├── IndexFormatError       an index on disk is damaged, or was made by another encoder
+        ├── BusyError              a service has more to do than it will answer soon
         ├── StoreError             the run store cannot be read or written
         ├── EvaluationStoppedError  episode after episode fails for the same reason
         └── FoldError              the history cannot be made to fit the window
@@ -143,6 +144,10 @@ class SandboxUnavailableError(SandboxError):
 
 class IndexFormatError(OperatorError):
     """An index on disk is damaged or was made by another encoder or version."""
+
+
+class BusyError(OperatorError):
+    """A service has more to do than it will answer soon."""
 
 
 class StoreError(OperatorError):

@@ -102,7 +102,7 @@ def update(
     Examples:
       deepagent index update my-index new_tools.jsonl --remove old_tool
     """
-    index = _open(folder)
+    index = open_index(folder)
     missing = [name for name in remove or () if name not in index]
     if missing:
         raise UsageError(f"the index holds no tool {missing[0]!r}; `deepagent index search` shows names")
@@ -136,7 +136,7 @@ def search(
     if query is not None and not query.strip():
         raise UsageError("the search query is empty; say in plain words what the tool should do")
     wishes = [Wish(id="", query=query)] if query is not None else list(read_wishes(queries or Path()))
-    index = _open(folder)
+    index = open_index(folder)
     found = ((wish, index.search(wish.query, k, toolset=toolset)) for wish in wishes)
     if as_json:
         with json_lines() as write:
@@ -215,7 +215,8 @@ async def _host() -> AsyncIterator[Host]:
         yield Host(settings.agent.sandbox, models.get)
 
 
-def _open(folder: Path) -> ToolIndex:
+def open_index(folder: Path) -> ToolIndex:
+    """The index in a folder, with the encoder that made it."""
     by_hash = read_manifest(folder).encoder == HashEncoder().name
     return ToolIndex.open(folder, _encoder(EncoderName.HASH if by_hash else EncoderName.MINILM))
 

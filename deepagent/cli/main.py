@@ -8,7 +8,7 @@ import sys
 import typer
 
 from deepagent import __version__
-from deepagent.cli import doctor, evaluations, index, memory, models, run, runs, tools, view
+from deepagent.cli import doctor, evaluations, index, memory, models, run, runs, serve, tools, view
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
@@ -27,6 +27,7 @@ app.add_typer(memory.app, name="memory", help="Experience with tools from earlie
 app.add_typer(runs.app, name="runs", help="Runs that were recorded.")
 app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them by hand.")
 app.add_typer(index.app, name="index", help="Search indexes over tools.")
+app.add_typer(serve.app, name="serve", help="Serve an index to other programs.")
 app.add_typer(models.app, name="models", help="Model weights.")
 
 

@@ -38,12 +38,16 @@ class DenseIndex:
 
     def __init__(self, vectors: Matrix) -> None:
         faiss = _faiss()
-        flat = faiss.IndexFlatIP(vectors.shape[1])
-        flat.add(vectors)
-        self._use(flat, _graph_over(flat, vectors) if len(vectors) >= GRAPH_FROM else None)
-
-    def _use(self, flat: Any, graph: Any) -> None:
-        self._flat, self._graph = flat, graph
+        self._graph: Any = None
+        self._flat: Any
+        if len(vectors) >= GRAPH_FROM:
+            self._graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
+            self._graph.hnsw.efConstruction = _BREADTH_BUILDING
+            self._graph.add(vectors)
+            self._flat = faiss.downcast_index(self._graph.storage)  # the same vectors, searched one by one
+        else:
+            self._flat = faiss.IndexFlatIP(vectors.shape[1])
+            self._flat.add(vectors)
 
     @classmethod
     def open(cls, vectors: Path, graph: Path | None) -> DenseIndex:
@@ -54,12 +58,11 @@ class DenseIndex:
         """
         faiss = _faiss()
         made = cls.__new__(cls)
-        flat = faiss.read_index(str(vectors), faiss.IO_FLAG_MMAP_IFC)
-        linked = None
+        made._flat = faiss.read_index(str(vectors), faiss.IO_FLAG_MMAP_IFC)
+        made._graph = None
         if graph is not None:
-            linked = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_STORAGE)
-            linked.storage, linked.own_fields = flat, False
-        made._use(flat, linked)
+            made._graph = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_STORAGE)
+            made._graph.storage, made._graph.own_fields = made._flat, False
         return made
 
     def save_vectors(self, path: Path) -> None:
@@ -125,16 +128,6 @@ class DenseIndex:
         """Return the cosine of every query with every tool, or with those in `rows`, shape (queries, tools)."""
         scores: Matrix = queries @ (self.vectors if rows is None else self.vectors[rows]).T
         return scores
-
-
-def _graph_over(flat: Any, vectors: Matrix) -> Any:
-    faiss = _faiss()
-    graph = faiss.IndexHNSWFlat(flat.d, _LINKS, faiss.METRIC_INNER_PRODUCT)
-    graph.hnsw.efConstruction = _BREADTH_BUILDING
-    graph.add(vectors)
-    # The graph came with vectors of its own; those that are here already serve.
-    graph.storage, graph.own_fields = flat, False
-    return graph
 
 
 def _faiss() -> Any:

@@ -13,9 +13,10 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from deepagent.addresses import LOOPBACK
 from deepagent.errors import StoreError
 from deepagent.runs.store import RunStore
-from deepagent.viewer.guard import LOOPBACK, Forms, Guard
+from deepagent.viewer.guard import Forms, Guard
 from deepagent.viewer.pages import MissingError, Pages
 from deepagent.viewer.reader import Reader
 from deepagent.viewer.templating import templates

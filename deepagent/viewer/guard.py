@@ -15,6 +15,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deepagent.addresses import host_name
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -26,7 +28,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _COOKIE = "deepagent_token"
 
 
@@ -64,7 +65,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         """The answer to a request that is not let in."""
         headers = Headers(scope=scope)
-        if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
+        if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
             return PlainTextResponse("This server is not addressed by that name; use http://127.0.0.1.", 421)
         if scope["method"] not in ("GET", "HEAD") and not _same_origin(headers):
             return PlainTextResponse("Only this server's own pages may change anything.", 403)
@@ -97,13 +98,6 @@ class Forms:
     def marked(self, given: object) -> bool:
         """Whether a form brought the mark."""
         return isinstance(given, str) and hmac.compare_digest(given.encode(), self.mark.encode())
-
-
-def _host_name(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
 
 
 def _same_origin(headers: Headers) -> bool:

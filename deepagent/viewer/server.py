@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import socket
 from contextlib import suppress
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import uvicorn
 
+from deepagent.addresses import LOOPBACK, is_loopback
 from deepagent.errors import UsageError
 from deepagent.viewer.app import create_app
-from deepagent.viewer.guard import LOOPBACK
 
 
 class Server:
@@ -57,13 +56,3 @@ class Server:
         )
         with suppress(KeyboardInterrupt):  # raised anew by uvicorn once everything is closed
             uvicorn.Server(config).run(sockets=[self._socket])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens at the host."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
