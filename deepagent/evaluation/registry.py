@@ -13,6 +13,8 @@ CONFIGS = Path(__file__).parent.parent / "configs" / "benchmarks"
 
 BUILT_IN = {
     "alfworld": "deepagent.evaluation.benchmarks.alfworld:AlfWorldBenchmark",
+    "gaia": "deepagent.evaluation.benchmarks.gaia:Gaia",
+    "hle": "deepagent.evaluation.benchmarks.hle:Hle",
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
     "spotify": "deepagent.evaluation.benchmarks.restbench:SpotifyBenchmark",
     "tmdb": "deepagent.evaluation.benchmarks.restbench:TmdbBenchmark",
