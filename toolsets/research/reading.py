@@ -92,20 +92,24 @@ class Reader:
             ToolFailedError: it is of no kind that can be read, damaged, or a library is missing.
             ToolTimeoutError: reading takes too long.
         """
+        made = await self._once(data, name, part, claimed, url)
+        if isinstance(made, Document):
+            return made
+        inner = part or name.rpartition(".")[0] or name
+        found = await self._once(made, inner)  # an archive within an archive is listed
+        if isinstance(found, bytes):
+            raise ToolFailedError(f"{inner} is compressed once more; it is not unpacked twice")
+        return found
+
+    async def _once(self, data: bytes, name: str, part: str = "", claimed: str = "", url: str = "") -> Document | bytes:
+        """The document, or what was packed in the file."""
         kind = kind_of(data, name, claimed)
         if kind == "text":
             return Document(about=f"text of {len(data):,} bytes", parts=[Part(name="text", text=decoded(data))])
         if kind in _REFUSED:
-            raise ToolFailedError(
-                f"{name} cannot be read: {_REFUSED[kind].format(size=len(data), head=data[:8].hex())}"
-            )
-        made = await self._confined(data, name, kind, part, url)
-        if isinstance(made, Document):
-            return made
-        inner = part or name.rpartition(".")[0] or name
-        if kind_of(made, inner) == "packed":
-            raise ToolFailedError(f"{inner} is compressed once more; it is not unpacked twice")
-        return await self.read(made, inner)  # an archive within an archive is listed
+            why = _REFUSED[kind].format(size=len(data), head=data[:8].hex())
+            raise ToolFailedError(f"{name} cannot be read: {why}")
+        return await self._confined(data, name, kind, part, url)
 
     async def shown(self, data: bytes, name: str) -> bytes:
         """An image as a PNG of a size that models look at.
@@ -116,7 +120,8 @@ class Reader:
         if kind_of(data, name) != "image":
             raise ToolFailedError(f"{name} is no image")
         made = await self._confined(data, name, "shown", "", "")
-        assert isinstance(made, bytes)
+        if isinstance(made, Document):
+            raise ToolFailedError(f"{name} cannot be shown: its reader made no picture of it")
         return made
 
     async def _confined(self, data: bytes, name: str, kind: str, part: str, url: str) -> Document | bytes:
