@@ -21,7 +21,7 @@ from deepagent.errors import ToolError, UnknownToolError
 from deepagent.files import Files
 from deepagent.invocation import Approve, invoke
 from deepagent.memory.archive import Archive
-from deepagent.memory.recall import recall_tool
+from deepagent.memory.recall import RECALL, recall_tool
 from deepagent.retrieval import Hit
 from deepagent.runs.events import Performed
 from deepagent.runs.progress import Progress
@@ -35,6 +35,7 @@ _KEPT_CHARS = 16_000_000
 _LEAST_RESULT = 300
 """Bytes of one result, however many calls a reply makes at once; together they get the room of two."""
 _REPEATED_CHARS = 400
+_RECALLED_BY_CODE = 1_000_000
 _WORKSPACE = "workspace"
 """Id of the artifact that names the files of the workspace; tools keep files too, which are not there."""
 _RESTARTED = "\nThe interpreter was restarted: all variables are gone."
@@ -107,10 +108,11 @@ class Performer:
         if approve is not None or config.approval == "unsafe":
             self.approvals = Approvals(log, approve, self._kernel.unhurried)
         self._search_tools = Tool(_SEARCH_TOOLS, self._search_from_code)  # only code needs it as a tool
+        in_code = {RECALL: recall_tool(self._archive, length=_RECALLED_BY_CODE)}  # code can read more than a model
         self._calls = CodeCalls(
             config,
             log,
-            tool=lambda name: self.granted.get(name, self._search_tools),
+            tool=lambda name: in_code.get(name) or self.granted.get(name, self._search_tools),
             shown=self._fit,
             approvals=self.approvals,
             found=lambda: self.found,

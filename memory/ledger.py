@@ -16,7 +16,7 @@ _ACTION_CHARS = 160
 _RESULT_CHARS = 240
 _BRIEF_ACTION_CHARS = 50
 _BRIEF_RESULT_CHARS = 80
-_NEWEST = 0.4
+_NEWEST = 0.3
 """Share of the room for the newest entries."""
 _LONGEST = 20_000
 """Characters of a result that are looked at; observations are shorter, but a fold must never depend on that."""

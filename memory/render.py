@@ -9,7 +9,7 @@ from deepagent.memory.schema import Memory, ToolRecord
 from deepagent.runs.steps import Step
 from deepagent.transcript import clipped
 
-_NARRATIVE = 0.55
+_NARRATIVE = 0.4
 """Share of the room that the narrative may take; the ledger has the rest, and what the narrative leaves."""
 
 

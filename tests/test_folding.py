@@ -259,3 +259,19 @@ async def test_other_methods_stand_in_for_folding(tmp_path, method):
     assert ("49 units on day 7." in opened) == (method == "summary")
     assert ("[step 1" in opened) == (method == "truncate")
     assert bool(recording.model.conversations) == (method == "summary")
+
+
+async def test_code_recalls_whole_results_of_before_a_fold(tmp_path, walls):
+    @tool(effect="pure")
+    def numbers(start: int) -> list[int]:
+        """Many numbers."""
+        return list(range(start, start + 3000))
+
+    code = "import json\nprint(sum(json.loads(recall(id='r1'))), recall(id='r1', path='$[2999]'), len(recall(id='1')))"
+    recording = await record(
+        [call("numbers", start=1), *[call("reading", day=day) for day in range(1, 9)], "Too long.\n<fold_thought>",
+         execute(code), answer("1")],
+        tmp_path, tools=[numbers, reading], context=8192, chat_replies=good,
+    )  # fmt: skip
+    assert len(recording.of(Folded)) == 1
+    assert recording.observations[-1].startswith(f"{sum(range(1, 3001))} 3000 ")

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from benchmarks.memory import report, retention
 from benchmarks.memory.baselines import METHODS
-from benchmarks.memory.cache import Broken, Remembering
+from benchmarks.memory.cache import Broken, Formal, Remembering
 from benchmarks.memory.endurance import endure
 from deepagent.models.embedded import EmbeddedModel
 
@@ -35,7 +35,9 @@ def main() -> None:
     last.add_argument("--runs", type=int, nargs="+", default=list(RUNS), help="how many at a time")
     last.add_argument("--steps", type=int, default=STEPS)
     keep = commands.add_parser("retention", help="what is in memory after k folds, beside three other methods")
-    keep.add_argument("--model", default="qwen2.5-coder-1.5b", help="weights of the auxiliary model, or none")
+    keep.add_argument(
+        "--model", default="qwen2.5-coder-1.5b", help="weights of the auxiliary model; or scripted, or none"
+    )
     keep.add_argument("--method", action="append", choices=sorted(METHODS), help="only this one; repeatable")
     keep.add_argument("--seeds", type=int, nargs="+", default=[1])
     keep.add_argument("--folds", type=int, default=6)
@@ -70,8 +72,9 @@ async def _retention(options: argparse.Namespace) -> None:
         for seed in options.seeds:
             await retention.measure(auxiliary, methods, seed, options.folds, lambda fold: _add(folds, fold))
 
-    if options.model == "none":
-        await measure(Remembering(Broken(context=AUXILIARY_WINDOW), replies))
+    made = {"none": Broken, "scripted": Formal}.get(options.model)
+    if made is not None:
+        await measure(Remembering(made(context=AUXILIARY_WINDOW), replies))
         return
     async with EmbeddedModel(options.model, context=AUXILIARY_WINDOW, threads=1) as model:
         await measure(Remembering(model, replies))

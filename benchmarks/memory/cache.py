@@ -27,6 +27,27 @@ class Broken(ScriptedModel):
         raise ModelUnavailableError("there is none")
 
 
+class Formal(ScriptedModel):
+    """A model that fills every field with words that say nothing: what a fold costs, whatever a model writes."""
+
+    def __init__(self, context: int) -> None:
+        super().__init__(context=context, chat_replies=_formal)
+
+
+def _formal(messages: Sequence[Message], schema: JsonSchema | None) -> str:
+    line = "The stations were inspected one after another and their reports were read with some care."
+    if schema is None:
+        return " ".join([line] * 5)
+    event = {"step": "1", "description": line, "outcome": line}
+    note = {"tool_name": "inspect", "response_pattern": line, "experience": line}
+    parts: dict[str, Any] = {
+        "EpisodicNotes": {"task_description": line, "key_events": [event] * 4, "current_progress": line},
+        "WorkingMemory": {"immediate_goal": line, "current_challenges": line, "next_actions": []},
+        "ToolNotes": {"tools_used": [note], "derived_rules": [{"rule": line, "steps": ["1"]}]},
+    }
+    return json.dumps(parts[schema["title"]])
+
+
 class Remembering(ScriptedModel):
     """A model that is asked once for each question; it chats, which is all that folding wants.
 
