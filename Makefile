@@ -4,6 +4,7 @@
 # make test-vllm        the tests on a real vLLM server and engine, on the CPU (installs them: 3.5 GB)
 # make test-sandbox     everything about the sandbox, as root and as an ordinary user
 # make bench-framework  what the loop adds to model calls; ARGS="--peers" beside other frameworks, ARGS="--quick" in short
+# make bench-memory     endurance, what folds keep and cost (hours with the embedded model; goes on when it is cut off)
 # make test-mcp         the tests on a published MCP server (installs it with npm)
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
 # make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
@@ -18,7 +19,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: run test test-vllm test-sandbox test-mcp test-ray test-alfworld check bench-framework bench-eval eval-smoke weights install clean
+.PHONY: run test test-vllm test-sandbox test-mcp test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -65,6 +66,15 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-memory: install
+	$(BIN)/python -m benchmarks.memory endurance
+	$(BIN)/python -m benchmarks.memory retention --model none --seeds $$(seq 20) --folds 34
+	$(BIN)/python -m benchmarks.memory recall --seeds $$(seq 20)
+	$(BIN)/python -m benchmarks.memory retention --model scripted --seeds 1 2 3 --folds 10
+	$(BIN)/python -m benchmarks.memory retention --model qwen2.5-coder-0.5b
+	$(BIN)/python -m benchmarks.memory retention --model qwen2.5-coder-1.5b
+	$(BIN)/python -m benchmarks.memory report --write docs/memory.md
 
 bench-framework: install
 	@$(BIN)/python -m benchmarks.framework $(ARGS)

@@ -15,8 +15,10 @@ from deepagent.actions import Frozen
 
 ENDURANCE, FOLDS, RECALLED = "endurance.jsonl", "folds.jsonl", "recalled.jsonl"
 Result = TypeVar("Result", bound=Frozen)
-_SHOWN = (1, 2, 3, 4, 5, 6, 10, 20, 34)
+_SHOWN = (1, 2, 3, 5, 6, 10, 20, 34)
 """Folds that the tables show, where they were measured."""
+_NEED_A_MODEL = ("re-summarise everything", "one-paragraph summary")
+"""Methods that keep nothing at all without one."""
 
 
 def tell(work: Path, into: Path | None) -> None:
@@ -24,8 +26,8 @@ def tell(work: Path, into: Path | None) -> None:
     folds = _read(work / FOLDS, Fold, lambda one: (one.model, one.method, one.seed, one.fold))
     tables = {
         "endurance": _endurance(_read(work / ENDURANCE, Endurance, lambda one: (one.runs, one.steps))),
-        "retention": _retention(folds),
-        "cost": _cost([one for one in folds if one.model != "none"]),
+        "retention": _retention([one for one in folds if one.model != "scripted"]),
+        "cost": _cost([one for one in folds if one.model != "none" and one.calls and one.fold in _SHOWN]),
         "recall": _recall(_read(work / RECALLED, Recalled, lambda one: (one.seed, one.planted))),
     }
     if into is None:
@@ -64,6 +66,8 @@ def _retention(folds: Sequence[Fold]) -> str:
     header = ("auxiliary model", "method", "tasks", *(f"after fold {number}" for number in numbers))
     rows = []
     for model, method, group in _groups(folds):
+        if model == "none" and method in _NEED_A_MODEL:
+            continue
         tasks = len({one.seed for one in group})
         rows.append((model, method, tasks, *(_kept([one for one in group if one.fold == at]) for at in numbers)))
     return _table(header, rows)
