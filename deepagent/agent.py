@@ -92,11 +92,13 @@ class Circumstances:
         tools: a toolset that only this run has, entered; beside the agent's own.
         only: names of the agent's own tools that the run may use; None: all.
         seed: of sampling, instead of the one in the settings.
+        refuse: says what is wrong with an answer, and the run goes on; None lets the answer stand.
     """
 
     tools: Toolset | None = None
     only: Collection[str] | None = None
     seed: int | None = None
+    refuse: Callable[[str], str | None] = lambda answer: None
 
 
 USUAL = Circumstances()
@@ -385,6 +387,7 @@ class Agent:
             pool=held.pool,
             attachments=files,
             over=lambda: any(environment.done for environment in environments),
+            refuse=circumstances.refuse,
             sources=self._named_sources(),
             earlier=held.earlier,
         )

@@ -71,6 +71,7 @@ class Performer:
         pool: where interpreters come from; by default each is started when code is first run.
         attachments: files that code finds, content by name.
         over: whether the tools' world is through with the task; what was observed last is the answer then.
+        refuse: says what is wrong with an answer; the run goes on then.
         told: what earlier runs say of a tool, below its card.
     """
 
@@ -86,6 +87,7 @@ class Performer:
         pool: Pool | None = None,
         attachments: Mapping[str, bytes] | None = None,
         over: Callable[[], bool] = lambda: False,
+        refuse: Callable[[str], str | None] = lambda answer: None,
         told: Callable[[Tool], str] = lambda tool: "",
     ) -> None:
         self._catalogue = catalogue
@@ -100,6 +102,7 @@ class Performer:
         self.found: tuple[str, ...] = ()
         """Names that the last search brought."""
         self._over = over
+        self._refuse = refuse
         self._earlier = told
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code, attachments=attachments, pool=pool)
         FILES.set(Files(attachments or {}, log, self._kernel))  # for the tools that are called in this context
@@ -233,12 +236,20 @@ class Performer:
             observation = observation.model_copy(update={"simulated": True})
         if observation.answer is None and self._over():
             observation = observation.model_copy(update={"answer": observation.text})
+        elif observation.answer is not None and (refused := self.refused(observation.answer)):
+            text = f"{observation.text}\n{refused.text}"
+            observation = refused.model_copy(update={"text": text, "artifact": observation.artifact})
         key = action.model_dump_json()
         earlier = self._done.get(key)
         if earlier and self._changes_nothing(action) and _comparable(earlier[1]) == _comparable(observation):
             return _repeated(earlier[0], observation)
         self._done[key] = (step, observation)
         return observation
+
+    def refused(self, answer: str) -> Observation | None:
+        """What the model is told of an answer that is not taken; None when it is."""
+        said = self._refuse(answer)
+        return None if said is None else Observation(text=said, error="refused")
 
     async def _dispatch(self, step: int, action: Action) -> Observation:
         if isinstance(action, Search):

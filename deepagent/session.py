@@ -59,6 +59,7 @@ class Session:
         pool: where interpreters come from.
         attachments: files that code finds, content by name.
         over: whether the tools' world is through with the task.
+        refuse: says what is wrong with an answer; the run goes on then.
         sources: what model and tools were named by, for the log.
         earlier: experience of earlier runs.
     """
@@ -80,6 +81,7 @@ class Session:
         pool: Pool | None = None,
         attachments: Mapping[str, bytes] | None = None,
         over: Callable[[], bool] = lambda: False,
+        refuse: Callable[[str], str | None] = lambda answer: None,
         sources: Sources | None = None,
         earlier: EarlierRuns | None = None,
     ) -> None:
@@ -104,6 +106,7 @@ class Session:
             pool=pool,
             attachments=attachments,
             over=over,
+            refuse=refuse,
             told=self._earlier.told,
         )
         self._windows = Windows(
@@ -296,7 +299,10 @@ class Session:
                 ),
             )
         if isinstance(parsed.action, Answer):
-            self._answer = parsed.action.text
+            if (refused := self._performer.refused(parsed.action.text)) is None:
+                self._answer = parsed.action.text
+            else:
+                await self._observe(reply, parsed, reply.first, refused, 0.0)
         elif isinstance(parsed.action, Fold) and len(reply.intended) == 1:
             await self._fold_as_asked(reply, parsed)
         else:

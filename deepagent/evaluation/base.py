@@ -161,6 +161,7 @@ class Episode:
         answer: what the agent answered; None when it ended without an answer.
         status: how the run ended; `failed` when it broke.
         events: the run's log.
+        refused: answers that `Benchmark.refusal` did not let stand, in order.
         world: what `Benchmark.world` gave, still open, in the state in which the agent left it; None when there is
             none, and when it could not be opened.
     """
@@ -171,6 +172,7 @@ class Episode:
     status: Status
     events: Sequence[Event] = ()
     world: Toolset | None = None
+    refused: Sequence[str] = ()
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -232,6 +234,13 @@ class Benchmark(Generic[Settings]):
         """A new toolset for one episode, not yet entered, when tasks have tools or a state of their own.
 
         Its tools come beside the shared ones. Where it is an `Environment` the run ends when it is done.
+        """
+        return None
+
+    def refusal(self, task: BenchmarkTask, answer: str) -> str | None:
+        """What the agent is told of an answer, so that it goes on; None, as always by default, ends the run with it.
+
+        Only for benchmarks whose own evaluation lets the agent guess again.
         """
         return None
 

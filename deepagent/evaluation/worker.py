@@ -106,6 +106,7 @@ class _Attempt:
         self._sampling_seed = sampling_seed
         self._hear = hear
         self._events: list[Event] = []
+        self._refused: list[str] = []
         self._score: Score | None = None
         self._verdicts: Sequence[Verdict] = ()
         self.broken: OperatorError | UsageError | None = None
@@ -130,7 +131,9 @@ class _Attempt:
         await self._judge(Episode(self._task, self._benchmark.mode, None, "failed", self._events))
 
     async def _run(self, world: Toolset | None) -> None:
-        circumstances = Circumstances(tools=world, only=self._benchmark.offered(self._task), seed=self._sampling_seed)
+        circumstances = Circumstances(
+            tools=world, only=self._benchmark.offered(self._task), seed=self._sampling_seed, refuse=self._refuse
+        )
         await self._agent.run(
             self._task.prompt,
             benchmark=f"{self._benchmark.name}/{self._task.id}",
@@ -138,6 +141,12 @@ class _Attempt:
             circumstances=circumstances,
             hear=self._heard,
         )
+
+    def _refuse(self, answer: str) -> str | None:
+        said = self._benchmark.refusal(self._task, answer)
+        if said is not None:
+            self._refused.append(answer)
+        return said
 
     def _heard(self, item: Event | Delta) -> None:
         self._hear(self._task, item)
@@ -147,7 +156,7 @@ class _Attempt:
     def _episode(self, world: Toolset | None) -> Episode:
         ended = self._ended
         answer, status = (ended.answer, ended.status) if ended else (None, "failed")
-        return Episode(self._task, self._benchmark.mode, answer, status, self._events, world)
+        return Episode(self._task, self._benchmark.mode, answer, status, self._events, world, self._refused)
 
     async def _judge(self, episode: Episode) -> None:
         judge = ModelJudge(lambda: self._agent.model("judge"))

@@ -28,12 +28,23 @@ _NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _PAIR = re.compile(r"([A-Za-z])\W{1,4}(\d+)")
 
 
-class M3ToolEval(Benchmark[BenchmarkConfig]):
+class M3ToolEvalConfig(BenchmarkConfig):
+    """Settings of M3ToolEval."""
+
+    feedback: bool = False
+    """As the original: an answer that its judge finds wrong is told to be wrong, and the run goes on."""
+
+
+class M3ToolEval(Benchmark[M3ToolEvalConfig]):
     """The benchmark."""
 
     name = "m3tooleval"
     modes = ("open-set", "labelled")
-    metrics = (Metric(name="first_answer", meaning="the first answer is right", binary=True, published=True),)
+    metrics = (
+        Metric(name="success", meaning="one of the answers is right", binary=True, published=True),
+        Metric(name="first_answer", meaning="the first answer is right", binary=True, published=True),
+    )
+    Config = M3ToolEvalConfig
     sources = ("m3tooleval",)
 
     def tasks(self) -> Sequence[BenchmarkTask]:
@@ -52,14 +63,28 @@ class M3ToolEval(Benchmark[BenchmarkConfig]):
         """A program that calls the tools for every fact and every sum."""
         return (Execute(code=GOLD[task.id]),)
 
+    def refusal(self, task: BenchmarkTask, answer: str) -> str | None:
+        """With feedback, a wrong answer is told."""
+        if not self.config.feedback or _published(answer, task.data["gold"]):
+            return None
+        return "Your answer is wrong. Try again."
+
     async def score(self, episode: Episode, judge: Judge) -> Score:
-        """Compare the answer, in both ways."""
-        task, given = episode.task, episode.answer or ""
-        fixed = task.data["fixed"]
-        same = _SAME[fixed["compare"]]
-        right = any(same(given, accepted, fixed.get("abs_tol", 0.0)) for accepted in fixed["accept"])
-        published = float(_published(given, task.data["gold"]))
-        return Score(values={"first_answer": Value(published=published, corrected=float(right))})
+        """Compare the answers, in both ways. What was demanded at a limit counts, though the original demands none."""
+        given = [*episode.refused, *([] if episode.answer is None else [episode.answer])]
+        values = [_value(episode.task, answer) for answer in given or [""]]
+        best = Value(
+            published=max(value.published or 0 for value in values),
+            corrected=max(value.corrected or 0 for value in values),
+        )
+        return Score(values={"success": best, "first_answer": values[0]})
+
+
+def _value(task: BenchmarkTask, answer: str) -> Value:
+    fixed = task.data["fixed"]
+    same = _SAME[fixed["compare"]]
+    right = any(same(answer, accepted, fixed.get("abs_tol", 0.0)) for accepted in fixed["accept"])
+    return Value(published=float(_published(answer, task.data["gold"])), corrected=float(right))
 
 
 @cache

@@ -2,9 +2,18 @@
 
 import pytest
 
+from deepagent import Agent, RunStore, ScriptedModel
+from deepagent.actions import Answer
+from deepagent.config import RunConfig
 from deepagent.evaluation.base import Episode
-from deepagent.evaluation.registry import get_benchmark
+from deepagent.evaluation.benchmarks.m3tooleval import M3ToolEval, M3ToolEvalConfig
+from deepagent.evaluation.plan import make_plan
+from deepagent.evaluation.registry import CONFIGS, get_benchmark
+from deepagent.evaluation.worker import Worker
+from deepagent.runs.events import Observed
+from tests.evaluation.benchmarks.players import play
 from tests.evaluation.support import evaluated
+from tests.support import HASHED, execute
 
 BENCHMARK = get_benchmark("m3tooleval")
 TASKS = {task.id: task for task in BENCHMARK.tasks()}
@@ -111,3 +120,43 @@ def test_labelled_tasks_offer_the_six_tools_of_their_family():
     assert set(labelled.offered(web)) == {
         "click_url", "go_to_previous_page", "scroll_down", "scroll_up", "view", "calculator"
     }  # fmt: skip
+
+
+FEEDBACK = M3ToolEval(M3ToolEvalConfig(feedback=True))
+
+
+async def test_with_feedback_a_wrong_answer_is_told_and_the_run_goes_on(tmp_path):
+    task = next(task for task in FEEDBACK.tasks() if task.id.endswith("/taxed_commodity_export"))
+    answers = [Answer(text="1"), Answer(text="50400"), Answer(text="2")]
+    for benchmark, status, values in ((FEEDBACK, "50400", (1, 0)), (BENCHMARK, "1", (0, 0))):
+        (result,) = (await play(benchmark, tmp_path, actions=lambda task: answers, tasks=[task])).values()
+        assert result.answer == status
+        found = result.score.values
+        assert (found["success"].corrected, found["first_answer"].corrected) == values
+        assert (found["success"].published, found["first_answer"].published) == values
+
+
+async def test_the_first_answer_of_code_can_be_wrong_too(walls, tmp_path):
+    task = next(task for task in FEEDBACK.tasks() if task.id.endswith("/taxed_commodity_export"))
+    model = ScriptedModel([execute("final_answer(1)"), execute("final_answer(50400)")])
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        async with Agent(model, config=HASHED, store=store) as agent:
+            result = await Worker(FEEDBACK, agent).episode(task, 0)
+        told = [one.event.observation for one in store.events(result.run) if isinstance(one.event, Observed)]
+    assert told[0].text == "Answered: 1\nYour answer is wrong. Try again."
+    assert (result.answer, result.score.values["success"].published) == ("50400", 1)
+    assert result.score.values["first_answer"].published == 0
+
+
+async def test_an_answer_that_only_the_corrected_judge_takes_is_told_to_be_wrong_as_it_was(tmp_path):
+    task = next(task for task in FEEDBACK.tasks() if task.id.endswith("/total_price_of_selected_items_2"))
+    (result,) = (
+        await play(FEEDBACK, tmp_path, actions=lambda task: [Answer(text="380.42"), Answer(text="x")], tasks=[task])
+    ).values()
+    success = result.score.values["success"]
+    assert (success.published, success.corrected) == (0, 1)
+
+
+def test_its_settings_are_those_of_the_original():
+    made = make_plan("m3tooleval", RunConfig(), config=CONFIGS / "m3tooleval-feedback.yaml")
+    assert (made.mode, made.settings["feedback"], made.run.agent.limits.actions) == ("labelled", True, 10)
