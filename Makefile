@@ -10,6 +10,7 @@
 # make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
 # make bench-eval       what evaluating adds to the loop, resuming 10,000 episodes, a report of 100,000
 # make test-alfworld    the tests on ALFWorld's engine (installs it; needs a C compiler)
+# make catalogue-107k   index 2,600 real APIs (fetched with npm) as one catalogue; takes half an hour of a core
 # make check            lint, format, types, import contract
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -19,7 +20,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: run test test-vllm test-sandbox test-mcp test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k run test test-vllm test-sandbox test-mcp test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -60,6 +61,10 @@ bench-eval: install
 test-alfworld: install
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[alfworld]'
 	@.venv/bin/python -m pytest -m "heavy or not heavy" tests/toolsets/test_alfworld.py tests/evaluation/benchmarks/test_alfworld.py
+
+# Can be interrupted: the next call goes on.
+catalogue-107k: install
+	@scripts/catalogue_107k.sh
 
 check: install
 	$(BIN)/ruff check .

@@ -1,14 +1,16 @@
 """What tool search costs on a large catalogue, as ratios within one run.
 
-    python benchmarks/retrieval_scale.py search INDEX QUERIES [--encoder NAME]
+    python benchmarks/retrieval_scale.py search INDEX QUERIES
     python benchmarks/retrieval_scale.py open INDEX
-    python benchmarks/retrieval_scale.py build CATALOGUE [--count 5000]
+    python benchmarks/retrieval_scale.py build CATALOGUE INDEX [--count 5000]
+    python benchmarks/retrieval_scale.py distractors INDEX SET
     python benchmarks/retrieval_scale.py graph [--count 1000000]
     python benchmarks/retrieval_scale.py crossover
 
 INDEX is a folder that `deepagent index build` made (`make catalogue-107k` makes the large one), QUERIES a file of
-queries (.jsonl or .jsonl.gz), CATALOGUE a file of tools. `graph` and `crossover` use made-up vectors that lie in
-clusters, as those of texts do; their queries are near such vectors but none of them.
+queries (.jsonl or .jsonl.gz), CATALOGUE a file of tools, SET a folder with tools.jsonl.gz and queries.jsonl.gz, whose
+lines name the `gold` tools by id. `build` uses the encoder of INDEX, on one core. `graph` and `crossover` use made-up
+vectors that lie in clusters, as those of texts do; their queries are near such vectors but none of them.
 """
 
 from __future__ import annotations
@@ -28,13 +30,14 @@ from numpy.typing import NDArray
 
 from deepagent.cli.index import open_index, read_wishes
 from deepagent.retrieval import Encoder, Entry, ToolIndex, dense
-from deepagent.retrieval.catalogue import read_entries
+from deepagent.retrieval.catalogue import json_objects, read_entries
 from deepagent.retrieval.dense import DenseIndex
 from deepagent.retrieval.text import query_parts
 from deepagent.serving.batching import BatchSearch
 
 CALLERS = 8
 QUERIES = 200
+SEARCHES = 100
 
 
 def main() -> None:
@@ -49,9 +52,13 @@ def main() -> None:
     one.set_defaults(run=lambda options: opening(options.index))
     one = commands.add_parser("build")
     one.add_argument("catalogue", type=Path)
-    one.add_argument("encoder_from", type=Path, help="an index; its encoder is used")
+    one.add_argument("index", type=Path)
     one.add_argument("--count", type=int, default=5_000)
-    one.set_defaults(run=lambda options: building(options.catalogue, options.encoder_from, options.count))
+    one.set_defaults(run=lambda options: building(options.catalogue, options.index, options.count))
+    one = commands.add_parser("distractors")
+    one.add_argument("index", type=Path)
+    one.add_argument("set", type=Path)
+    one.set_defaults(run=lambda options: distractors(options.index, options.set))
     one = commands.add_parser("graph")
     one.add_argument("--count", type=int, default=1_000_000)
     one.set_defaults(run=lambda options: graph(options.count))
@@ -64,7 +71,7 @@ def main() -> None:
 def search(folder: Path, queries: Path) -> None:
     """Searching beside encoding alone, alternately, so that a busy machine slows both; then eight callers at once."""
     index = open_index(folder)
-    wishes = [wish.query for wish in read_wishes(queries)][:QUERIES]
+    wishes = [wish.query for wish in read_wishes(queries)][:SEARCHES]
     for wish in wishes[:10]:
         index.search(wish)
     alone, whole, parts = [], [], []
@@ -148,6 +155,29 @@ def building(catalogue: Path, like: Path, count: int) -> None:
     told(f"documents per core-second {len(entries) / first_cpu:.0f}")
     told(f"after changing 1 %        {second:.1f} s, {second_cpu:.1f} s of processor time")
     told(f"second / first            {second_cpu / first_cpu:.1%}")
+
+
+def distractors(folder: Path, labelled: Path) -> None:
+    """Recall@5 of a labelled set alone, and among the tools of an index."""
+    others = open_index(folder)
+    entries = [apart(entry) for entry in read_entries(labelled / "tools.jsonl.gz")]
+    alone = ToolIndex.build(entries, others.encoder)
+    among = others.updated(entries)
+    rows = [row for _, row in json_objects(labelled / "queries.jsonl.gz")]
+    recalls = []
+    for index in (alone, among):
+        found = [{hit.id for hit in index.search(row["query"], 5)} & set(row["gold"]) for row in rows]
+        recalls.append(np.mean([len(hits) / len(row["gold"]) for hits, row in zip(found, rows, strict=True)]))
+    told(
+        f"{len(rows)} queries: Recall@5 among {len(alone)} tools {recalls[0]:.1%}, among {len(among)} {recalls[1]:.1%}"
+    )
+    told(f"kept {recalls[1] / recalls[0]:.1%}")
+
+
+def apart(entry: Entry) -> Entry:
+    """The entry under a name that no other catalogue has, found by the same text."""
+    spec = entry.spec.model_copy(update={"name": f"labelled {entry.id}"})
+    return entry.model_copy(update={"spec": spec, "original": entry.spec.name})
 
 
 def renewed(entry: Entry) -> Entry:

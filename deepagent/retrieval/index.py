@@ -189,6 +189,7 @@ class ToolIndex:
         progress: Progress | None,
         all_records: list[Record] | None = None,
     ) -> ToolIndex:
+        """The index after a change; `all_records` are those of all its tools, where they are at hand."""
         import numpy as np
 
         base, *later = self._parts
@@ -196,23 +197,21 @@ class ToolIndex:
         leaving = {name for name in removed if name not in names and self._find(name) is not None}
         if not upserts and not leaving:
             return self
+        replaced = names | leaving
         kept = [
             part.segment.record(row)
             for part in later
             for row, name in enumerate(part.segment.names)
-            if name not in names and name not in leaving and row not in part.gone
+            if name not in replaced
         ]
-        delta = sorted([*kept, *upserts])
-        rows = {base.segment.names.find(name) for name in (*names, *leaving)} - {None}
-        gone = np.unique([*base.gone, *rows]).astype(np.int32)
-        if len(delta) + len(gone) > max(_SMALL, _SHARE * len(base.segment)):
-            records = (
-                all_records if all_records is not None else self._all_records(without=names | leaving, plus=upserts)
-            )
+        rows = [row for name in replaced if (row := base.segment.names.find(name)) is not None]
+        gone = np.unique(np.array([*base.gone, *rows], np.int32))
+        if len(kept) + len(upserts) + len(gone) > max(_SMALL, _SHARE * len(base.segment)):
+            records = all_records or self._all_records(without=replaced, plus=upserts)
             return ToolIndex([_part(records, self._encoder, self, journal, progress)], self._encoder)
         parts = [Part(base.segment, gone, base.files)]
-        if delta:
-            parts.append(_part(delta, self._encoder, self, journal, progress))
+        if kept or upserts:
+            parts.append(_part(sorted([*kept, *upserts]), self._encoder, self, journal, progress))
         return ToolIndex(parts, self._encoder)
 
     def _all_records(self, *, without: set[bytes], plus: list[Record]) -> list[Record]:

@@ -119,8 +119,8 @@ class Segment:
     def record(self, row: int) -> Record:
         """The record in a row, to be put into another segment."""
         entry = self.entry(row)
-        line = entry.spec.toolset.encode()
-        return Record(self.names[row], line, entry.text, self.digests[row].tobytes(), self.entries[row])
+        toolset = entry.spec.toolset.encode()
+        return Record(self.names[row], toolset, entry.text, self.digests[row].tobytes(), self.entries[row])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything but the vectors, as arrays by name."""
