@@ -78,7 +78,7 @@ Arguments = dict[str, Any]
 
 _DIALECT_KEYWORDS = frozenset({"$schema", "$dynamicAnchor", "$recursiveAnchor"})
 _until: ContextVar[float] = ContextVar("until")
-"""When the check of arguments that is running has to end."""
+"""When the check of arguments that is running has to end, in processor time: a busy machine must not let calls pass."""
 
 _PYTHON_TYPES = {
     "string": "str",
@@ -191,8 +191,8 @@ def check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> Arguments:
     Numbers and booleans that arrive as text are accepted, as small models often quote them. None for an optional
     parameter means that it is not given, as its signature says.
 
-    A schema that takes longer than a second to check against, such as one whose references double at every level, is
-    given up: what was not found by then is for the tool to find.
+    A schema that takes longer than a second of processor time to check against, such as one whose references double at
+    every level, is given up: what was not found by then is for the tool to find.
 
     Raises:
         InvalidArgumentsError: with the violations in words and the signature.
@@ -226,7 +226,7 @@ def violations(schema: JsonSchema, value: Any) -> list[str]:
     from referencing import Registry
 
     found: list[str] = []
-    _until.set(time.monotonic() + _CHECK_SECONDS)
+    _until.set(time.thread_time() + _CHECK_SECONDS)
     try:
         # An empty registry: a $ref to another host is never fetched.
         validator = _validator_class()(_in_our_dialect(schema), registry=Registry())
@@ -282,7 +282,7 @@ def _validator_class() -> Any:
 
     def timed(check: Any) -> Any:
         def checked(*given: Any) -> Any:
-            if time.monotonic() > _until.get():
+            if time.thread_time() > _until.get():
                 raise _EndlessCheckError
             return check(*given)
 

@@ -224,8 +224,8 @@ def test_a_schema_whose_references_double_at_every_level_is_given_up():
         "$defs": {**levels, "d30": {"type": "string"}},
     }
     spec = ToolSpec(name="endless", parameters=schema)
-    began = time.monotonic()
+    began = time.thread_time()
     assert check_arguments(spec, {"a": "x"}) == {"a": "x"}
     with pytest.raises(InvalidArgumentsError, match="n: 'x' is not of type 'integer'"):
         check_arguments(spec, {"n": "x", "a": "x"})  # what was found in time is told
-    assert time.monotonic() - began < 15
+    assert time.thread_time() - began < 10
