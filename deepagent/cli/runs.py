@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.table import Table
@@ -14,6 +17,7 @@ from deepagent.cli.run import StoreOption
 from deepagent.cli.story import Story
 from deepagent.cli.terminal import json_lines, plain, say, stdout
 from deepagent.errors import UsageError
+from deepagent.runs.export import Format, export
 from deepagent.runs.store import RunStore
 from deepagent.runs.summary import RunSummary
 
@@ -66,6 +70,58 @@ def show_run(
     story = Story(stdout, full=full)
     for recorded in events:
         story.hear(recorded.event)
+
+
+@app.command("export")
+def export_runs(
+    runs: Annotated[list[str], typer.Argument(help="Ids of runs, their beginnings or ends, or 'last'.")],
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format", "-f",
+            help="jsonl: every event. sft: chat messages, one line a window. markdown: a report. csv: usage by step.",
+        ),
+    ] = "jsonl",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A new file; standard output by default.")
+    ] = None,
+    store: StoreOption = None,
+) -> None:  # fmt: skip
+    """Write runs in other shapes.
+
+    Examples:
+      deepagent runs export last -f markdown -o report.md
+      deepagent runs export 3f2a 91cc -f csv > usage.csv
+    """
+    with _open(store) as opened:
+        found = [opened.resolve(run) for run in runs]
+        with _written(output) as write:
+            for number, run in enumerate(found):
+                for piece in export(opened.events(run), form, first=number == 0):
+                    write(piece)
+    if output is not None:
+        say(f"wrote {len(found)} {'run' if len(found) == 1 else 'runs'} to {output}")
+
+
+@contextmanager
+def _written(output: Path | None) -> Iterator[Callable[[str], None]]:
+    """What writes text in UTF-8 to a new file, or to standard output."""
+
+    def write(piece: str) -> None:
+        file.write(piece.encode("utf-8", "replace"))
+
+    if output is None:
+        file: BinaryIO = sys.stdout.buffer
+        yield write
+        file.flush()
+        return
+    try:
+        with output.open("xb") as file:
+            yield write
+    except FileExistsError as error:
+        raise UsageError(f"{output} exists already; give another name, or remove it first") from error
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror}; give another file") from error
 
 
 @app.command("files")

@@ -88,3 +88,14 @@ async def test_an_event_that_was_changed_by_hand_is_told(deepagent, tmp_path):
         connection.execute('UPDATE records SET body = \'{"kind": "magic"}\' WHERE key % 4294967296 = 2')
     connection.close()
     assert "an event cannot be read" in complaint(deepagent("runs", "show", "last", "--store", copy), 1)
+
+
+async def test_runs_are_exported_to_a_new_file_or_to_stdout(deepagent, tmp_path):
+    one = (await record([answer("42")], tmp_path)).run.id
+    other = (await record([answer("43")], tmp_path)).run.id
+    table = deepagent("runs", "export", one, other, "-f", "csv").stdout.splitlines()
+    assert [line.split(",")[0] for line in table] == ["run", one, other]
+    done = deepagent("runs", "export", one, other, "-f", "markdown", "-o", "report.md")
+    assert (done.returncode, done.stderr) == (0, "wrote 2 runs to report.md\n")
+    assert (tmp_path / "report.md").read_text().count("\n# Run ") == 1
+    assert "report.md exists already" in complaint(deepagent("runs", "export", one, "-o", "report.md"), 2)
