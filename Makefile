@@ -5,6 +5,8 @@
 # make test-sandbox     everything about the sandbox, as root and as an ordinary user
 # make bench-framework  what the loop adds to model calls; ARGS="--peers" beside other frameworks, ARGS="--quick" in short
 # make bench-memory     endurance, what folds keep and cost (hours with the embedded model; goes on when it is cut off)
+# make test-browser     the web page in a real browser (installs chromium and what drives it)
+# make screenshots      the pictures in docs/images, of runs with a scripted model
 # make test-mcp         the tests on a published MCP server (installs it with npm)
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
 # make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
@@ -20,7 +22,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: catalogue-107k run test test-vllm test-sandbox test-mcp test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k run test test-vllm test-sandbox test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -41,6 +43,14 @@ test-vllm: .venv-vllm/installed
 test-sandbox: install
 	$(BIN)/python -m pytest $(SANDBOX_TESTS)
 	scripts/as-user.sh $(BIN)/python -m pytest -p no:cacheprovider $(SANDBOX_TESTS)
+
+test-browser: install
+	@scripts/browser.sh
+	$(BIN)/python -m pytest -m browser tests/viewer/test_browser.py
+
+screenshots: install
+	@scripts/browser.sh
+	$(BIN)/python scripts/screenshots.py docs/images
 
 test-mcp: install
 	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31

@@ -13,6 +13,7 @@ from deepagent.viewer.timeline import StepEntry
 
 State = Literal["same", "new", "gone", "changed"]
 MEMORIES = ("episodic", "working", "tool")
+_DOT = " · "
 _WORDS = re.compile(r"\s+|[^\s]+")
 _ALIGNED = 4_000
 """Steps of both runs together that are aligned; beyond, they are put side by side by number."""
@@ -63,8 +64,8 @@ def _lines(now: object, before: object) -> Iterator[Line]:
 
 
 def _key(label: str, text: str) -> str:
-    """Lines are the same thing when they have one label, and in lists also one text."""
-    return f"{label}\n{text}" if label.endswith("·") else label
+    """Lines are the same thing when they have one label, and in lists also one beginning: a tool, a step."""
+    return f"{label}\n{text.partition(_DOT)[0]}" if label.endswith("·") else label
 
 
 def _flat(value: object, label: str = "") -> Iterator[tuple[str, str]]:
@@ -82,15 +83,15 @@ def _flat(value: object, label: str = "") -> Iterator[tuple[str, str]]:
 def _item(value: object) -> str:
     if not isinstance(value, Mapping):
         return _scalar(value)
-    parts = []
+    parts: list[str] = []
     for name, inner in value.items():
-        if inner in (None, "", [], ()):
+        if inner is None or (not isinstance(inner, int | float) and not inner):
             continue
-        text = "; ".join(map(_item, inner)) if isinstance(inner, list | tuple) else _scalar(inner)
-        named = isinstance(inner, int | float | list | tuple)
-        percent = f"{inner:.0%}" if isinstance(inner, float) and "rate" in str(name) else text
-        parts.append(f"{str(name).replace('_', ' ')} {percent}" if named else text)
-    return " · ".join(parts)
+        text = "; ".join(map(_item, inner)) if isinstance(inner, list | tuple) else _item(inner)
+        if isinstance(inner, float) and "rate" in str(name):
+            text = f"{inner:.0%}"
+        parts.append(text if isinstance(inner, str) else f"{str(name).replace('_', ' ')} {text}")
+    return _DOT.join(parts)
 
 
 def _scalar(value: object) -> str:

@@ -45,7 +45,7 @@ def test_every_line_says_what_became_of_it():
         ("immediate goal", "same"), ("current challenges", "new"),
     ]  # fmt: skip
     assert [(state, text[:11]) for _, state, text in shown["tool"]] == [
-        ("gone", "list_orders"), ("gone", "ask once"), ("new", "list_orders"),
+        ("changed", "list_orders"), ("gone", "ask once"),
     ]  # fmt: skip
 
 
