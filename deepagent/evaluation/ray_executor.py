@@ -122,6 +122,7 @@ class RayExecutor:
         self, plan: Plan, held: Opened, runs: RunStore, *, concurrency: int, actors: int | None = None
     ) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports are open to the network
         try:
             import ray
         except ImportError as error:
@@ -139,8 +140,8 @@ class RayExecutor:
 
     async def __aenter__(self) -> Self:
         if not self._ray.is_initialized():
-            address = os.environ.get("RAY_ADDRESS")
-            local = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            address = os.environ.get("RAY_ADDRESS", "local")  # left to itself, Ray takes any cluster that it finds
+            local = {"include_dashboard": False} if address == "local" else {}
             await asyncio.to_thread(self._ray.init, address=address, log_to_driver=False, **local)
             self._mine = True
         nodes = sum(1 for node in self._ray.nodes() if node["Alive"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Protocol
 
 from deepagent.agent import Agent, Circumstances, Delta
 from deepagent.errors import OperatorError, SandboxUnavailableError, StoreError, UsageError
-from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Score, Verdict
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Score
 from deepagent.evaluation.judges import ModelJudge
 from deepagent.evaluation.results import EpisodeResult
 from deepagent.models.base import Usage
@@ -108,7 +108,7 @@ class _Attempt:
         self._events: list[Event] = []
         self._refused: list[str] = []
         self._score: Score | None = None
-        self._verdicts: Sequence[Verdict] = ()
+        self._judge = ModelJudge(lambda: agent.model("judge"))
         self.broken: OperatorError | UsageError | None = None
 
     async def work(self) -> None:
@@ -119,7 +119,7 @@ class _Attempt:
                 if world is not None:
                     await stack.enter_async_context(world)
                 await self._run(world)
-                await self._judge(self._episode(world))
+                self._score = await self._benchmark.score(self._episode(world), self._judge)
         except StoreError:
             raise
         except (OperatorError, UsageError) as error:
@@ -128,7 +128,8 @@ class _Attempt:
     async def give_up(self, error: OperatorError | UsageError) -> None:
         """Score the episode as one without an answer."""
         self.broken = error
-        await self._judge(Episode(self._task, self._benchmark.mode, None, "failed", self._events))
+        nothing = Episode(self._task, self._benchmark.mode, None, "failed", self._events)
+        self._score = await self._benchmark.score(nothing, self._judge)
 
     async def _run(self, world: Toolset | None) -> None:
         circumstances = Circumstances(
@@ -158,11 +159,6 @@ class _Attempt:
         answer, status = (ended.answer, ended.status) if ended else (None, "failed")
         return Episode(self._task, self._benchmark.mode, answer, status, self._events, world, self._refused)
 
-    async def _judge(self, episode: Episode) -> None:
-        judge = ModelJudge(lambda: self._agent.model("judge"))
-        self._score = await self._benchmark.score(episode, judge)
-        self._verdicts = judge.verdicts
-
     @property
     def _ended(self) -> Ended | None:
         return next((event for event in self._events if isinstance(event, Ended)), None)
@@ -187,14 +183,14 @@ class _Attempt:
             gold=self._task.gold,
             tags=self._task.tags,
             score=self._score or Score(values={}),
-            verdicts=tuple(self._verdicts),
+            verdicts=tuple(self._judge.verdicts),
             attempts=attempts,
             first_error=first_error,
             steps=ended.steps if ended else 0,
             calls=sum(_is_call(event) for event in self._events),
             folds=ended.folds if ended else 0,
             usage=usage,
-            judge_usage=sum((verdict.usage for verdict in self._verdicts), Usage()),
+            judge_usage=sum((verdict.usage for verdict in self._judge.verdicts), Usage()),
             seconds=seconds,
             at=time.time(),
         )

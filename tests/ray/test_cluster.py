@@ -1,5 +1,8 @@
 """Evaluations on a real Ray cluster: two raylets on this machine, one of which is killed. Run by `make test-ray`."""
 
+import os
+import signal
+import sys
 from collections import Counter
 
 import pytest
@@ -22,17 +25,21 @@ PLAN = make_plan("toolhop", RunConfig(model="empty", agent=AgentConfig(encoder="
 
 
 @pytest.fixture
-def cluster():
-    """A head without a CPU, and two nodes with one actor each."""
+def cluster(monkeypatch):
+    """A head without a CPU, and two nodes with one actor each, all on loopback."""
     pytest.importorskip("ray", reason="needs Ray: make test-ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     from ray.cluster_utils import Cluster
 
-    here = {"node_ip_address": "127.0.0.1"}
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **here})
-    nodes = [made.add_node(num_cpus=1, **here) for _ in range(2)]
+    for module in list(sys.modules.values()):  # there is no setting for it
+        if module.__name__.startswith("ray.") and hasattr(module, "get_node_ip_address"):
+            monkeypatch.setattr(module, "get_node_ip_address", lambda *args, **options: "127.0.0.1")
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [made.add_node(num_cpus=1) for _ in range(2)]
     ray.init(address=made.address, log_to_driver=False)
     made.wait_for_nodes()
+    assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
     yield made, nodes
     ray.shutdown()
     made.shutdown()
@@ -84,9 +91,6 @@ async def test_an_evaluation_goes_on_on_another_executor(cluster, tmp_path):
 
 
 async def test_an_actor_that_is_killed_is_replaced(cluster, tmp_path):
-    import os
-    import signal
-
     import ray
 
     @ray.remote(num_cpus=0)
