@@ -39,7 +39,9 @@ class Telling:
     def __init__(self, evaluation: Evaluation, *, show: bool, json: bool) -> None:
         self._evaluation = evaluation
         self._json = json
-        self._bar = None if show or not stderr.is_terminal else _bar()
+        # On the console that the results are printed to, where it is a terminal: it keeps them above the bar.
+        console = stdout if stdout.is_terminal and not json else stderr
+        self._bar = None if show or not console.is_terminal else _bar(console)
         self._stack = ExitStack()
         self._told = time.monotonic()
         self._failed = 0
@@ -90,9 +92,9 @@ class Telling:
         return f"{share}, {self._failed} failed" if self._failed else share
 
 
-def _bar() -> Progress:
+def _bar(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=stderr)
+    return Progress(*columns, console=console)
 
 
 def episode_line(evaluation: Evaluation, result: EpisodeResult) -> Text:

@@ -1,10 +1,11 @@
 """`deepagent eval`, as a process."""
 
 import json
+import subprocess
 
 import pytest
 
-from tests.cli.conftest import complaint
+from tests.cli.conftest import command, complaint
 from tests.support import answer, execute
 
 
@@ -57,3 +58,17 @@ def test_an_evaluation_goes_on_where_it_was_left(deepagent):
     again = deepagent("eval", "toolhop", "-n", "2", "-m", "oracle", "--resume", "--json")
     assert "1 of 2 episodes are done already" in again.stderr
     assert [json.loads(line)["task"] for line in again.stdout.splitlines()] == ["toolhop-002"]
+
+
+def test_a_killed_evaluation_loses_nothing_that_was_done_and_repeats_nothing(deepagent, environment, tmp_path):
+    arguments = ["eval", "toolhop", "-n", "30", "-m", "empty", "--concurrency", "2", "--json"]
+    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, env=environment, cwd=tmp_path) as process:
+        done = [json.loads(process.stdout.readline())["task"] for _ in range(5)]
+        process.kill()
+        done += [json.loads(line)["task"] for line in process.stdout if line.endswith(b"\n")]
+    again = deepagent(*arguments, "--resume")
+    rest = [json.loads(line)["task"] for line in again.stdout.splitlines()]
+    assert len(rest) == len(set(rest))
+    assert not set(done) & set(rest), "what was told was kept"
+    shown = json.loads(deepagent("eval", "show", "last", "--json").stdout)
+    assert (shown["episodes"], shown["tasks"]) == (30, 30)
