@@ -146,8 +146,14 @@ class Story:
     def _folded(self, item: Folded) -> None:
         self._line(f"fold {item.number}", f"{item.before} -> {item.after} tokens ({item.reason})", "yellow")
         episodic, working, tool = item.memory["episodic"], item.memory["working"], item.memory["tool"]
-        self._detail(f"progress: {episodic['current_progress']}")
-        self._detail(f"goal: {working['immediate_goal']}")
+        told = {
+            "progress": episodic["current_progress"],
+            "goal": working["immediate_goal"],
+            "summary": item.memory.get("summary"),
+        }
+        for what, text in told.items():
+            if text:
+                self._detail(f"{what}: {text}")
         for record in tool["tools_used"]:
             self._detail(f"tool {record['tool_name']}: {record['calls']} calls, {record['success_rate']:.0%} succeeded")
         self._detail(f"{len(item.memory['ledger'])} steps in the log, {item.seconds:.1f} s, {tokens(item.usage)}")

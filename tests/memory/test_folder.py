@@ -282,6 +282,27 @@ async def test_a_fold_reads_no_more_than_its_own_steps_however_long_the_run():
     assert sizes[-1] < 1.1 * sizes[20]
 
 
+async def test_memory_is_shown_in_one_order_what_changes_least_first():
+    folding, _ = await fold(good)
+    text = render_memory(folding.memory, 6000)
+    parts = [
+        "Log of steps",
+        "\n2. add(a=2",
+        "\nTool add",
+        "\nRule: look",
+        "\n- step 2",
+        "\nProgress",
+        "\nGoal",
+        "\nNext",
+    ]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    more = [step(6, Call(name="add", arguments={"a": 9}), "nine")]
+    second, _ = await fold(good, steps=more, previous=folding.memory)
+    ledger = text[: text.index("\nTool add")]
+    assert render_memory(second.memory, 6000).startswith(ledger), "what was there before is served from the cache"
+
+
 async def test_without_tool_memory_nothing_is_asked_or_kept_of_tools():
     folding, model = await fold(good, tool_memory=False)
     assert len(model.conversations) == 2
