@@ -157,8 +157,9 @@ def gist(text: str, limit: int, topic: frozenset[str], *, strict: bool = False) 
         return shorten(text[:_LONGEST], limit)
     told: list[str] = []
     for at in sorted(chosen):
-        told += [pieces[at]] if at == 0 or at - 1 in chosen else ["...", pieces[at]]
-    return " ".join(told if len(pieces) - 1 in chosen else [*told, "..."])
+        skipped = at - 1 not in chosen and (told if strict else at)  # at the ends a brief text does without dots
+        told += ["...", pieces[at]] if skipped else [pieces[at]]
+    return " ".join(told if strict or len(pieces) - 1 in chosen else [*told, "..."])
 
 
 def _compact(step: Step, topic: frozenset[str], limit: int, *, strict: bool = False) -> str:

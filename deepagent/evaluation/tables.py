@@ -36,6 +36,7 @@ def matrix(summaries: Sequence[Summary], *, published: bool = False) -> Matrix:
 
 
 def row_name(summary: Summary) -> str:
-    """The way to work and the model."""
+    """The way to work and the model; and whether earlier runs have helped, which is not the rule."""
     setup = summary.evaluation.setup
-    return f"{setup.baseline or 'default'}, {setup.model}"
+    helped = ", with experience" if setup.agent.get("experience") else ""
+    return f"{setup.baseline or 'default'}, {setup.model}{helped}"
