@@ -29,7 +29,6 @@ run: install
 	@if [ -n "$$TASK" ]; then \
 	    $(BIN)/deepagent run -- "$$TASK"; \
 	else \
-	    $(BIN)/deepagent models pull all-minilm-l6-v2 && \
 	    $(BIN)/deepagent eval toolhop --config configs/demo.yaml --task toolhop-006 --show; \
 	fi
 
@@ -62,7 +61,6 @@ test-ray: install
 
 eval-smoke: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
-	@$(BIN)/deepagent models pull all-minilm-l6-v2
 	$(BIN)/deepagent eval all --limit 5 --model embedded --store .eval/runs.sqlite --report .eval/report.html
 
 bench-eval: install

@@ -29,6 +29,7 @@ from fastapi import FastAPI, HTTPException
 
 from deepagent import Agent, AgentConfig, Limits, RunStore, Sampling, tool
 from deepagent.actions import Call
+from deepagent.retrieval.choice import TUNED
 from deepagent.runs.events import Event, Intended, Observed, ToolCalled, ToolReturned
 from tests.toolsets.servers import serving
 
@@ -153,7 +154,7 @@ async def attempt(
     *,
     others: Sequence[str] = (),
     code: bool = True,
-    encoder: str = "all-minilm-l6-v2",
+    encoder: str = TUNED,
 ) -> dict[str, Any]:
     """One run; what it used and answered.
 

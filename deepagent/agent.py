@@ -14,7 +14,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -22,10 +22,9 @@ from weakref import WeakSet
 
 import platformdirs
 
-from deepagent import plugins
 from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
-from deepagent.config import ENCODERS, AgentConfig
+from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect, TextDialect
 from deepagent.errors import ConfigError, StoreError, TaskError, UsageError
 from deepagent.invocation import Approve
@@ -35,7 +34,8 @@ from deepagent.memory.recall import RECALL
 from deepagent.models import weights
 from deepagent.models.base import Model, Usage
 from deepagent.models.roles import Models, Role
-from deepagent.retrieval import Encoder, HashEncoder, SentenceEncoder
+from deepagent.reranking import Reranker
+from deepagent.retrieval.choice import open_encoder
 from deepagent.runs.events import Ended, Event, Sources, Started, Status
 from deepagent.runs.progress import Progress
 from deepagent.runs.store import ATTACHED, RunLog, RunStore
@@ -429,7 +429,9 @@ class Agent:
             models = await stack.enter_async_context(Models(self._models))
             host = Host(self.config.sandbox, models.get)
             toolsets = [await self._open_source(source, host, stack) for source in self._sources]
-            encoder = cache(self._encoder)  # one for all catalogues
+            encoder = cache(partial(open_encoder, self.config.encoder))  # one for all catalogues
+            rerank = self.config.rerank
+            reranker = Reranker(partial(models.get, "auxiliary"), rerank) if rerank else None
 
             def catalogue(special: Circumstances) -> Catalogue:
                 composition = Composition(reserved=[RECALL])
@@ -442,6 +444,7 @@ class Agent:
                     encoder=encoder,
                     cache=weights.cache_folder() / "indexes",
                     indexing=self._indexing,
+                    reranker=reranker,
                 )
 
             await models.get("main")  # what is wrong with it is known before a run begins
@@ -469,15 +472,6 @@ class Agent:
             return tool(source)
         toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
         return toolset
-
-    def _encoder(self) -> Encoder:
-        if self.config.encoder == "hash":
-            return HashEncoder()
-        plugin = None if self.config.encoder in ENCODERS else plugins.find("encoders", self.config.encoder)
-        if plugin is not None:
-            made: Encoder = plugin.make()
-            return made
-        return SentenceEncoder(weights.path(self.config.encoder))
 
 
 def _run(id: str, task: str, ended: Ended) -> Run:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deepagent.errors import IndexFormatError, OperatorError, ToolDefinitionError
 from deepagent.memory.recall import RECALL
+from deepagent.reranking import Reranker
 from deepagent.retrieval import Encoder, Hit, ToolIndex
 from deepagent.tools import Tool
 from deepagent.toolsets.functions import in_daemon_thread
@@ -24,6 +25,7 @@ class Catalogue:
         encoder: makes the encoder when the index is built, so that no weights are loaded before.
         cache: folder in which built indexes are kept between runs; None keeps none.
         indexing: told when texts are about to be encoded, with their number.
+        reranker: puts first what a model chooses among the tools that were found.
 
     Raises:
         ToolDefinitionError: two tools have one name.
@@ -36,6 +38,7 @@ class Catalogue:
         encoder: Callable[[], Encoder],
         cache: Path | None = None,
         indexing: Callable[[int], None] = lambda count: None,
+        reranker: Reranker | None = None,
     ) -> None:
         fixed = () if callable(tools) else tuple(tools)
         self._source = tools if callable(tools) else lambda: fixed
@@ -45,6 +48,7 @@ class Catalogue:
         self._encoder = encoder
         self._cache = cache
         self._indexing = indexing
+        self._reranker = reranker
         self._tools  # noqa: B018 (what is wrong with the names is known before a run begins)
 
     @property
@@ -87,8 +91,9 @@ class Catalogue:
             # One task for all who wait: who gives up waiting does not end it, and it does not keep the process alive.
             self._building = asyncio.ensure_future(in_daemon_thread(self._open_or_build, {}))
         index: ToolIndex = await asyncio.shield(self._building)
-        found: list[Hit] = await in_daemon_thread(index.search, {"query": query, "k": k})
-        return found
+        depth = k if self._reranker is None else max(k, self._reranker.candidates)
+        found: list[Hit] = await in_daemon_thread(index.search, {"query": query, "k": depth})
+        return found if self._reranker is None else (await self._reranker.order(query, found))[:k]
 
     def _open_or_build(self) -> ToolIndex:
         tools = self._known

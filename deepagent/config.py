@@ -11,9 +11,9 @@ from deepagent.budget import Limits
 from deepagent.memory.config import FoldConfig
 from deepagent.models.base import Sampling
 from deepagent.models.roles import Role
+from deepagent.reranking import Reranking
+from deepagent.retrieval.choice import ENCODERS, TUNED, known_encoder
 from deepagent.sandbox import SandboxConfig
-
-ENCODERS = ("all-minilm-l6-v2", "hash")
 
 
 class AgentConfig(BaseModel):
@@ -52,13 +52,15 @@ class AgentConfig(BaseModel):
     """Longest result in the stream; the rest is kept and can be recalled."""
     tool_seconds: float = Field(60, gt=0)
     """Time limit of one tool call."""
-    encoder: str = ENCODERS[0]
-    """What embeds tools for search; `hash` needs no weights and understands no synonyms. Plugins bring others."""
+    rerank: Reranking | None = None
+    """Let the auxiliary model choose among the tools that a search found; one more call per search."""
+    encoder: str = TUNED
+    """What embeds tools for search. `hash` knows no synonyms; a folder holds one of your own; plugins bring others."""
 
     @field_validator("encoder")
     @classmethod
     def _known_encoder(cls, name: str) -> str:
-        if name not in ENCODERS and plugins.find("encoders", name) is None:
+        if not known_encoder(name):
             raise ValueError(f"no encoder is called {name!r}; known are {plugins.known('encoders', ENCODERS)}")
         return name
 

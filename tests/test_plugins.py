@@ -149,7 +149,7 @@ def test_an_encoder_of_a_package_finds_tools(deepagent, tmp_path):
     assert "tidal_range(port: str)" in done.stdout
     (tmp_path / "c.yaml").write_text("agent: {encoder: large}")
     said = complaint(deepagent("run", "x", "-c", "c.yaml"), 2)
-    assert "no encoder is called 'large'; known are all-minilm-l6-v2, hash, tiny" in said
+    assert "no encoder is called 'large'; known are minilm-tools, hash, tiny" in said
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +20,9 @@ from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError
 from deepagent.models.roles import Models
-from deepagent.retrieval import Encoder, HashEncoder, Hit, SentenceEncoder, ToolIndex
+from deepagent.retrieval import HashEncoder, Hit, ToolIndex
 from deepagent.retrieval.catalogue import json_objects
+from deepagent.retrieval.choice import TUNED, open_encoder
 from deepagent.retrieval.segment import Record, record_of
 from deepagent.retrieval.storage import read_manifest
 from deepagent.retrieval.text import clean
@@ -34,18 +34,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Index tool descriptions, and search them.", no_args_is_help=True)
 
-_MINILM = "all-minilm-l6-v2"
 _NAME_WIDTH = 80
 _DESCRIPTION_WIDTH = 160
 _REASON_WIDTH = 120
 _REASONS = 5
-
-
-class EncoderName(StrEnum):
-    """How texts become vectors."""
-
-    MINILM = "minilm"
-    HASH = "hash"
 
 
 SourcesArgument = Annotated[
@@ -56,6 +48,9 @@ SourcesArgument = Annotated[
     ),
 ]
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of the index.")]
+OpenedEncoderOption = Annotated[
+    str | None, typer.Option("--encoder", help="What the index was built with, if it is not an encoder of ours.")
+]
 DistinctOption = Annotated[
     bool, typer.Option("--distinct", help="Of tools with the same toolset, name and description, take one.")
 ]
@@ -66,8 +61,8 @@ def build(
     sources: SourcesArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder of the index; an older index in it is replaced.")],
     encoder: Annotated[
-        EncoderName, typer.Option(help="minilm searches by meaning and needs weights; hash only knows spelling.")
-    ] = EncoderName.MINILM,
+        str, typer.Option(help=f"{TUNED}, hash (only knows spelling), a plugin's, or a folder of your own.")
+    ] = TUNED,
     distinct: DistinctOption = False,
 ) -> None:
     """Index the tools of one or more sources. What the older index holds is not computed again.
@@ -79,7 +74,7 @@ def build(
       deepagent index build tools.jsonl --out my-index
       deepagent index build apis/ shop.yaml "mcp:npx some-server" my_tools.py --out my-index
     """
-    chosen = _encoder(encoder)
+    chosen = open_encoder(encoder)
     tools = _read(sources, distinct)
     with (
         _progress("encoding") as progress,
@@ -96,13 +91,14 @@ def update(
     remove: Annotated[
         list[str] | None, typer.Option("--remove", help="Name of a tool to take out. Repeatable.")
     ] = None,
+    encoder: OpenedEncoderOption = None,
 ) -> None:
     """Add the tools of sources to an index, replace those of the same name, and take others out.
 
     Examples:
       deepagent index update my-index new_tools.jsonl --remove old_tool
     """
-    index = open_index(folder)
+    index = open_index(folder, encoder)
     missing = [name for name in remove or () if name not in index]
     if missing:
         raise UsageError(f"the index holds no tool {missing[0]!r}; `deepagent index search` shows names")
@@ -121,6 +117,7 @@ def search(
     queries: Annotated[
         Path | None, typer.Option("--queries", help='File of {"id": ..., "query": ...} lines to search for instead.')
     ] = None,
+    encoder: OpenedEncoderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """Show the tools that fit a wish best: the fused score, the cosine and the BM25 score of each.
@@ -136,7 +133,7 @@ def search(
     if query is not None and not query.strip():
         raise UsageError("the search query is empty; say in plain words what the tool should do")
     wishes = [Wish(id="", query=query)] if query is not None else list(read_wishes(queries or Path()))
-    index = open_index(folder)
+    index = open_index(folder, encoder)
     found = ((wish, index.search(wish.query, k, toolset=toolset)) for wish in wishes)
     if as_json:
         with json_lines() as write:
@@ -215,18 +212,11 @@ async def _host() -> AsyncIterator[Host]:
         yield Host(settings.agent.sandbox, models.get)
 
 
-def open_index(folder: Path) -> ToolIndex:
-    """The index in a folder, with the encoder that made it."""
-    by_hash = read_manifest(folder).encoder == HashEncoder().name
-    return ToolIndex.open(folder, _encoder(EncoderName.HASH if by_hash else EncoderName.MINILM))
-
-
-def _encoder(name: EncoderName) -> Encoder:
-    if name is EncoderName.HASH:
-        return HashEncoder()
-    from deepagent.models import weights
-
-    return SentenceEncoder(weights.path(_MINILM))
+def open_index(folder: Path, encoder: str | None = None) -> ToolIndex:
+    """Open an index with the encoder that is named, or with the one of ours that made it."""
+    if encoder is None:
+        encoder = "hash" if read_manifest(folder).encoder == HashEncoder().name else TUNED
+    return ToolIndex.open(folder, open_encoder(encoder))
 
 
 def _table(hits: list[Hit]) -> Table:

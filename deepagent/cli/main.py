@@ -8,7 +8,7 @@ import sys
 import typer
 
 from deepagent import __version__
-from deepagent.cli import doctor, evaluations, index, memory, models, run, runs, serve, tools, view
+from deepagent.cli import doctor, evaluations, index, index_eval, memory, models, run, runs, serve, tools, train, view
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
@@ -26,8 +26,10 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(memory.app, name="memory", help="Experience with tools from earlier runs.")
 app.add_typer(runs.app, name="runs", help="Runs that were recorded.")
 app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them by hand.")
+index.app.command("eval")(index_eval.evaluate)
 app.add_typer(index.app, name="index", help="Search indexes over tools.")
 app.add_typer(serve.app, name="serve", help="Serve an index to other programs.")
+app.add_typer(train.app, name="train", help="Train models.")
 app.add_typer(models.app, name="models", help="Model weights.")
 
 

@@ -117,7 +117,7 @@ def _load(folder: Path, name: str) -> Any:
         from sentence_transformers import SentenceTransformer
 
     try:
-        with _quiet_loading():
+        with quiet_transformers():
             return SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
             )
@@ -129,8 +129,8 @@ def _load(folder: Path, name: str) -> Any:
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Keep the loader's own progress bar off the user's terminal."""
+def quiet_transformers() -> Iterator[None]:
+    """Keep the progress bars of `transformers` off the user's terminal."""
     import transformers
 
     logging: Any = transformers.utils.logging

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 DEPTH = 200
 """How many tools each kind of search proposes for each part of a query."""
 
-LEXICAL_WEIGHT = 0.4
-"""Share of the words in the score; best mean over eight tool-search sets with untuned MiniLM (0.3 to 0.5 is close)."""
+LEXICAL_WEIGHT = 0.25
+"""Share of the words in the score. Chosen on the tuning halves of labelled sets; see docs/retrieval.md."""
+
+TOOLSET_WEIGHT = 0.2
+"""What the best tool of a toolset adds to the score of its others: wishes often need several of one toolset."""
 
 TIE = 6
 """Decimals at which scores count as equal: the last bits of a product depend on where a row lies in memory."""
@@ -40,22 +43,38 @@ def propose(dense: Matrix, lexical: Matrix, depth: int = DEPTH) -> NDArray[np.in
     return np.unique(ranked[:, :depth])
 
 
-def fuse(dense: Matrix, lexical: Matrix) -> Vector:
+def fuse(dense: Matrix, lexical: Matrix, toolsets: NDArray[np.integer]) -> Vector:
     """Return one score per candidate, between 0 and 1.
 
     Each kind of score is divided by its best, so that neither depends on how bad the worst candidate is. A query of
     several parts is scored as a whole plus its best part: a tool that serves one of many wishes well is found, and a
-    wish that spans sentences is too.
+    wish that spans sentences is too. Then a tool gains from the best one of its toolset.
 
     Args:
         dense: cosines of the candidates, shape (parts, candidates); the first row is the whole query, the others its
             parts. Every candidate is scored for every part, whichever part and kind of search proposed it.
         lexical: BM25 scores of the same shape.
+        toolsets: a number for the toolset of each candidate, less than 0 for those of none, shape (candidates,).
     """
+    import numpy as np
+
     scores = LEXICAL_WEIGHT * _relative(lexical) + (1 - LEXICAL_WEIGHT) * _relative(dense)
     whole, parts = scores[0], scores[1:]
-    fused: Vector = (whole + parts.max(axis=0)) * 0.5 if len(parts) else whole
+    own = (whole + parts.max(axis=0)) * 0.5 if len(parts) else whole
+    fused: Vector = (own + TOOLSET_WEIGHT * _best_beside(own, toolsets)) / np.float32(1 + TOOLSET_WEIGHT)
     return fused
+
+
+def _best_beside(scores: Vector, toolsets: NDArray[np.integer]) -> Vector:
+    """The best score in the toolset of each candidate; its own where it is of none."""
+    import numpy as np
+
+    grouped = toolsets >= 0
+    best = np.zeros(int(toolsets.max(initial=-1)) + 1, scores.dtype)
+    np.maximum.at(best, toolsets[grouped], scores[grouped])
+    beside = scores.copy()
+    beside[grouped] = best[toolsets[grouped]]
+    return beside
 
 
 def _relative(scores: Matrix) -> Matrix:

@@ -257,7 +257,7 @@ class ToolIndex:
             return []
         cosines = self._cosines(vectors, rows)
         lexical = lexical[:, rows]
-        scores = fuse(cosines, lexical)
+        scores = fuse(cosines, lexical, self._toolsets_of(rows))
         order = self._ranked(scores, rows)[:k]
         return [self._hit(int(rows[at]), scores[at], cosines[0, at], lexical[0, at]) for at in order]
 
@@ -276,18 +276,33 @@ class ToolIndex:
     def _cosines(self, vectors: Matrix, rows: Rows) -> Matrix:
         import numpy as np
 
-        ends = [first + len(part.segment) for part, first in zip(self._parts, self._firsts, strict=True)]
-        split = np.split(rows, np.searchsorted(rows, ends[:-1]))
-        scores = [
-            part.segment.dense.scores(vectors, own - first)
-            for part, own, first in zip(self._parts, split, self._firsts, strict=True)
-        ]
-        return np.concatenate(scores, axis=1)
+        return np.concatenate([segment.dense.scores(vectors, own) for segment, own in self._split(rows)], axis=1)
 
     def _ranked(self, scores: Vector, rows: Rows) -> Rows:
         import numpy as np
 
         return np.lexsort((self._places[rows], -scores.round(TIE)))
+
+    def _toolsets_of(self, rows: Rows) -> NDArray[np.int64]:
+        """A number for the toolset of each row; -1 where it has none. The same name has one number in all segments."""
+        import numpy as np
+
+        numbers: dict[bytes, int] = {b"": -1}
+        found = []
+        for segment, own in self._split(rows):
+            there, which = np.unique(segment.toolset[own], return_inverse=True)
+            names = [numbers.setdefault(segment.toolsets[int(one)], len(numbers) - 1) for one in there]
+            found.append(np.array(names, np.int64)[which])
+        return np.concatenate(found)
+
+    def _split(self, rows: Rows) -> Iterator[tuple[Segment, Rows]]:
+        """Ascending rows by the segments that they lie in, counted there."""
+        import numpy as np
+
+        ends = [first + len(part.segment) for part, first in zip(self._parts, self._firsts, strict=True)]
+        split = np.split(rows, np.searchsorted(rows, ends[:-1]))
+        for part, own, first in zip(self._parts, split, self._firsts, strict=True):
+            yield part.segment, own - first
 
     def _of_toolset(self, name: str) -> Mask:
         import numpy as np

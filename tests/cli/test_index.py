@@ -2,11 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import deepagent.retrieval
+from deepagent.retrieval.choice import TUNED
+
+PACKAGE = Path(deepagent.retrieval.__file__).parent
 
 TOOLS = (
     {"name": "list_orders", "toolset": "shop", "description": "Orders of one customer."},
@@ -64,11 +70,22 @@ def test_a_damaged_index_is_built_anew(source: Path, tmp_path: Path):
     assert index("search", tmp_path / "index", "rain").returncode == 0
 
 
-def test_without_weights_the_remedy_is_told(source: Path, tmp_path: Path):
+def test_meaning_is_found_without_any_download(source: Path, tmp_path: Path):
     built = index("build", source, "--out", tmp_path / "index")
-    assert built.returncode == 1
-    assert "deepagent models pull all-minilm-l6-v2" in " ".join(built.stderr.split())
-    assert not (tmp_path / "index").exists()
+    assert built.returncode == 0, built.stderr
+    found = index("search", tmp_path / "index", "do I need an umbrella", "-k", 1).stdout.splitlines()
+    assert "forecast" in found[1]
+
+
+def test_an_index_of_an_encoder_of_ones_own_is_searched_with_it(source: Path, tmp_path: Path):
+    own = tmp_path / "own"
+    shutil.copytree(PACKAGE / "weights" / TUNED, own)
+    (own / "tokenizer.json").write_text((own / "tokenizer.json").read_text() + " ")  # another, as far as names go
+    assert index("build", source, "--out", tmp_path / "index", "--encoder", own).returncode == 0
+    refused = index("search", tmp_path / "index", "rain")
+    assert refused.returncode == 1
+    assert "encoder" in refused.stderr
+    assert index("search", tmp_path / "index", "rain", "--encoder", own).returncode == 0
 
 
 def test_a_tool_in_two_catalogues_is_named(source: Path, tmp_path: Path):

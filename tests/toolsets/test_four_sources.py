@@ -46,7 +46,6 @@ async def test_a_small_model_finds_and_uses_tools_of_the_sources(tmp_path, walls
     pytest.importorskip("xllamacpp")
     try:
         weights.path("qwen2.5-coder-1.5b")
-        weights.path("all-minilm-l6-v2")
     except WeightsError as missing:
         pytest.skip(str(missing))
     found = await attempt("embedded", tmp_path, 0)

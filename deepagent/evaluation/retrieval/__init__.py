@@ -1,0 +1,1 @@
+"""How well tool search finds: labelled sets, measures, and the retrievers compared on them."""

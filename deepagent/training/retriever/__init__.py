@@ -1,0 +1,1 @@
+"""Tuning an encoder so that wishes lie near the tools that serve them."""

@@ -1,0 +1,115 @@
+"""The encoder while it is trained: a BERT whose upper layers move, in PyTorch."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from deepagent.errors import WeightsError
+from deepagent.retrieval.encoders import quiet_transformers
+from deepagent.retrieval.onnx import TOKENIZER
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CHUNK = {"cpu": 16, "cuda": 128}
+"""Texts that run together. Chunks hold texts of like length, so that little work is spent on padding."""
+
+
+class TrainedEncoder:
+    """A BERT with mean pooling.
+
+    Args:
+        folder: the model as `transformers` saves it, with `tokenizer.json`.
+        max_tokens: texts are cut after so many tokens.
+        frozen_layers: lower layers that stay as they are, like the embeddings: faster, and what they know of language
+            is kept.
+        device: where it runs.
+
+    Raises:
+        WeightsError: the folder holds no such model.
+    """
+
+    def __init__(self, folder: Path, *, max_tokens: int, frozen_layers: int, device: str) -> None:
+        from tokenizers import Tokenizer
+        from transformers import AutoModel
+
+        _keep_memory()
+        self.device = device
+        try:
+            self.tokenizer: Any = Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8"))
+            with quiet_transformers():
+                self.network: Any = AutoModel.from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    attn_implementation="eager",
+                    add_pooling_layer=False,
+                )
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"{folder} holds no model that can be trained: {reason}; see --base") from error
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(max_tokens)
+        self.network.to(device).eval()  # no dropout: pairs are few, and noise was not needed to keep from overfitting
+        for part in (self.network.embeddings, *self.network.encoder.layer[:frozen_layers]):
+            part.requires_grad_(False)
+        self._half = torch.autocast(device, torch.bfloat16, enabled=device == "cuda" or _has_bfloat16())
+
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """The parameters that move, by name."""
+        return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return vectors of length 1, shape (texts, dimension), through which gradients flow."""
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        size = _CHUNK[self.device]
+        with self._half:
+            chunks = [
+                self._pooled([ids[row] for row in order[start : start + size]]) for start in range(0, len(ids), size)
+            ]
+        back = torch.empty(len(order), dtype=torch.long)
+        back[torch.tensor(order)] = torch.arange(len(order))
+        return torch.cat(chunks)[back.to(self.device)]
+
+    def _pooled(self, rows: list[list[int]]) -> Tensor:
+        longest = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self.device)
+        return pooled(self.network(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+
+
+def pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean over tokens, at length 1.
+
+    Args:
+        states: shape (texts, tokens, dimension).
+        mask: 1 for tokens, 0 for padding, shape (texts, tokens).
+    """
+    weights = mask.unsqueeze(-1).to(torch.float32)
+    mean = (states.to(torch.float32) * weights).sum(1) / weights.sum(1)
+    return torch.nn.functional.normalize(mean, dim=-1)
+
+
+def _has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16; elsewhere it would be emulated, slowly."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _keep_memory() -> None:
+    """Let glibc keep what is freed: giving each activation back to the system costs a fifth of the time."""
+    libc = ctypes.CDLL(ctypes.util.find_library("c"))
+    if hasattr(libc, "mallopt"):
+        for option in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
+            libc.mallopt(option, 1 << 30)
