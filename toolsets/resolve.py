@@ -74,6 +74,12 @@ def _api_bank(given: Where, host: Host) -> Toolset:
     return ApiBank(given if isinstance(given, str) else str(given.get("level", "")))
 
 
+def _toolbench(given: Where, host: Host) -> Toolset:
+    from deepagent.toolsets.toolbench.toolset import ToolBench, ToolBenchConfig
+
+    return ToolBench(settings_of(given, ToolBenchConfig, lambda where: {}))
+
+
 def _m3tooleval(given: Where, host: Host) -> Toolset:
     from deepagent.toolsets.m3tooleval.toolset import M3ToolEval
 
@@ -126,13 +132,15 @@ KINDS: dict[str, Opener] = {
     "openapi": _openapi,
     "mcp": _mcp,
     "research": _research,
+    "toolbench": _toolbench,
     "simulated": _simulated,
 }
-_NO_PLACE = ("api_bank", "m3tooleval", "toolhop", "research")
+_NO_PLACE = ("api_bank", "m3tooleval", "toolbench", "toolhop", "research")
 _SPELLINGS = [
     "api_bank[:3]",
     "m3tooleval",
     "toolhop",
+    "toolbench",
     "python:FILE.py",
     "python:MODULE",
     "openapi:FILE[#SERVER]",

@@ -18,6 +18,7 @@ BUILT_IN = {
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
     "spotify": "deepagent.evaluation.benchmarks.restbench:SpotifyBenchmark",
     "tmdb": "deepagent.evaluation.benchmarks.restbench:TmdbBenchmark",
+    "toolbench": "deepagent.evaluation.benchmarks.toolbench:ToolBenchBenchmark",
     "toolhop": "deepagent.evaluation.benchmarks.toolhop:ToolHop",
     "webshop": "deepagent.evaluation.benchmarks.webshop:WebShopBenchmark",
 }

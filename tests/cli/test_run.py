@@ -179,7 +179,7 @@ def test_a_task_larger_than_the_window_is_refused_with_the_sizes(deepagent, mode
         (["-c", "broken.yaml"], 2, "is not YAML"),
         (["--store", "."], 1, "run store .: unable to open database file"),
         (["--store", "wrong.yaml"], 1, "run store wrong.yaml: file is not a database"),
-        (["-t", "nonsense"], 2, "unknown tool source 'nonsense'; known are m3tooleval, toolhop"),
+        (["-t", "nonsense"], 2, "unknown tool source 'nonsense'; known are api_bank[:3], m3tooleval"),
         (["-t", "python:none.py"], 2, "there is no Python file none.py"),
     ],
 )

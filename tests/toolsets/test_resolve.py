@@ -74,7 +74,7 @@ def test_a_signature_that_is_no_tool_names_function_and_parameter(tmp_path):
 
 @pytest.mark.parametrize("where", ["", "nonsense", "nonsense:x", "python", "python:", ":", "openapi:"])
 def test_an_unknown_source_is_answered_with_the_known_ones(where):
-    with pytest.raises(UsageError, match=r"known are api_bank\[:3\], m3tooleval, toolhop, python:FILE\.py"):
+    with pytest.raises(UsageError, match=r"known are api_bank\[:3\], m3tooleval, toolhop, toolbench, python:FILE\.py"):
         open_(where)
 
 

@@ -6,26 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from deepagent import Agent, RunStore, ScriptedModel
-from deepagent.actions import Action, Answer, Call, Execute, Observation
+from deepagent.actions import Action, Call, Observation
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Mode
+from deepagent.evaluation.known import spelled
 from deepagent.evaluation.results import EpisodeResult
 from deepagent.evaluation.worker import Worker
 from deepagent.runs.events import Event, Intended, Observed, Status
 from deepagent.transcript import Segment
-from tests.support import HASHED, answer, call, execute
+from tests.support import HASHED
 
 PLAIN = HASHED.model_copy(update={"execute": False, "fold": None, "cards": 500})
 """Tools are shown, not searched, and code is not run: no sandbox is needed."""
-
-
-def written(action: Action) -> str:
-    """An action as a model writes it."""
-    if isinstance(action, Call):
-        return call(action.name, **action.arguments)
-    if isinstance(action, Execute):
-        return execute(action.code)
-    assert isinstance(action, Answer)
-    return answer(action.text)
 
 
 async def play(
@@ -38,7 +29,7 @@ async def play(
 ) -> dict[str, EpisodeResult]:
     """Run tasks with scripted actions, through the agent's own loop; results by task."""
     chosen = list(tasks if tasks is not None else benchmark.tasks())
-    scripts: dict[str, list[str]] = {task.prompt: [written(action) for action in actions(task)] for task in chosen}
+    scripts: dict[str, list[str]] = {task.prompt: [spelled(action) for action in actions(task)] for task in chosen}
     steps: dict[str, int] = defaultdict(int)
     playing = ""
 
