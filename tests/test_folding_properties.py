@@ -130,7 +130,7 @@ async def _cut_off(working: asyncio.Future[Any]) -> None:
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["tags", "native"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(task=TASKS, moves=MOVES, cuts=CUTS)
 async def test_memory_keeps_its_promises(tmp_path_factory, native, task, moves, cuts):
     story = Story(tmp_path_factory.mktemp("story"), task, moves, native=native)

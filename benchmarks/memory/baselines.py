@@ -1,5 +1,4 @@
-"""Other ways to keep a history short, in the same harness: the fourth, re-summarising everything, is what the published
-code of DeepAgent does at each fold."""
+"""Other ways to keep a history short, in the same harness."""
 
 from __future__ import annotations
 
@@ -19,6 +18,8 @@ from deepagent.runs.steps import Step
 
 class Resummarising:
     """Makes the three memories from the whole history at every fold; no ledger, nothing checked against the log.
+
+    That is what the published code of DeepAgent does.
 
     Where the history exceeds the auxiliary model's window it is read in pieces, each with the memory of those before.
     """
