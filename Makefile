@@ -7,6 +7,7 @@
 # make bench-memory     endurance, what folds keep and cost (hours with the embedded model; goes on when it is cut off)
 # make test-browser     the web page in a real browser (installs chromium and what drives it)
 # make screenshots      the pictures in docs/images, of runs with a scripted model
+# make test-faults      the whole fault programme: kills, cancellations, broken disks and servers, and a soak
 # make test-mcp         the tests on a published MCP server (installs it with npm)
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
 # make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
@@ -22,7 +23,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: catalogue-107k run test test-vllm test-sandbox test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k run test test-vllm test-sandbox test-faults test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -50,6 +51,10 @@ test-browser: install
 screenshots: install
 	@scripts/browser.sh
 	$(BIN)/python scripts/screenshots.py docs/images
+
+test-faults: install
+	$(BIN)/python -m pytest tests/faults tests/runs tests/test_faulty_server.py tests/models/test_faults.py \
+	    -m "heavy or not heavy" -rs
 
 test-mcp: install
 	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31

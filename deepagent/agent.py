@@ -22,6 +22,7 @@ from weakref import WeakSet
 
 import platformdirs
 
+from deepagent import tracing
 from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
@@ -327,7 +328,7 @@ class Agent:
         session = await self._session(held, log, task, files, circumstances, hear)
         if files:
             log.keep_files(files, ATTACHED)
-        return _run(log.id, task, await session.run(benchmark))
+        return _run(log.id, task, await _traced(log, session.run(benchmark)))
 
     async def _work_on(self, held: _Resources, run: str, hear: Callable[[Event | Delta], None]) -> Run:
         for toolset in held.toolsets:
@@ -345,7 +346,7 @@ class Agent:
         except BaseException:
             log.release()
             raise
-        return _run(run, started.task, await session.resume(events))
+        return _run(run, started.task, await _traced(log, session.resume(events)))
 
     async def _session(
         self,
@@ -472,6 +473,19 @@ class Agent:
             return tool(source)
         toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
         return toolset
+
+
+async def _traced(log: RunLog, work: Coroutine[Any, Any, Ended]) -> Ended:
+    """Tell the run in logging and, where anybody listens, as spans."""
+    log.listeners.append(partial(tracing.log_event, log.id))
+    tracer = tracing.tracer(log.id)
+    if tracer is None:
+        return await work
+    log.listeners.append(tracer.hear)
+    try:
+        return await work
+    finally:
+        tracer.close()
 
 
 def _run(id: str, task: str, ended: Ended) -> Run:

@@ -26,7 +26,7 @@ from deepagent.retrieval import Hit
 from deepagent.runs.events import Performed
 from deepagent.runs.progress import Progress
 from deepagent.runs.steps import Step, ToolUse
-from deepagent.runs.store import RunLog
+from deepagent.runs.store import WORKSPACE, RunLog
 from deepagent.sandbox import Execution, Kernel, Pool
 from deepagent.tools import FILES, Arguments, Tool, ToolSpec, well_formed
 from deepagent.transcript import BYTES_PER_TOKEN, clipped
@@ -36,8 +36,6 @@ _LEAST_RESULT = 300
 """Bytes of one result, however many calls a reply makes at once; together they get the room of two."""
 _REPEATED_CHARS = 400
 _RECALLED_BY_CODE = 1_000_000
-_WORKSPACE = "workspace"
-"""Id of the artifact that names the files of the workspace; tools keep files too, which are not there."""
 _RESTARTED = "\nThe interpreter was restarted: all variables are gone."
 _CELL = re.compile(r"<cell \d+>")
 
@@ -132,7 +130,7 @@ class Performer:
             left = await self._kernel.collect()
             if self._kernel.used:
                 self._log.keep_files(left.files)
-                self._log.keep(_WORKSPACE, json.dumps(list(left.files)))
+                self._log.keep(WORKSPACE, json.dumps(list(left.files)))
 
     async def restore(self, progress: Progress, steps: Sequence[Step]) -> Rebuilt:
         """Stand where the log says that the run stands; its code is run again to have its variables back.
@@ -152,7 +150,7 @@ class Performer:
         for cell in cells:
             await self._run_again(cell, rebuilt)
         if progress.settled:  # files were kept when the run ended, and nothing has run since
-            kept, names = self._log.files(), json.loads(self._log.artifact(_WORKSPACE) or "[]")
+            kept, names = self._log.files(), json.loads(self._log.artifact(WORKSPACE) or "[]")
             await self._kernel.put({name: kept[name] for name in names if name in kept})
         if rebuilt.diverged:
             which = ", ".join(map(str, rebuilt.diverged))

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from deepagent import __version__
+from deepagent import __version__, tracing
 from deepagent.cli import doctor, evaluations, index, index_eval, memory, models, run, runs, serve, tools, train, view
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
@@ -50,6 +50,7 @@ def main() -> None:
     """Run the command line. Exit codes: 0 answered, 1 not, 2 wrong usage, 130 interrupted."""
     prepare_streams()
     try:
+        tracing.export_if_configured()
         app()
     except UsageError as error:
         _fail(error, 2)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from deepagent.agent import Agent, default_store
+from deepagent.cli.recorded import settings_of
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import say, stdout
+from deepagent.cli.terminal import ask_in_terminal, say, stdout
 from deepagent.cli.watch import JsonLines, watch
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError
@@ -32,7 +33,7 @@ UnsafeOption = Annotated[
 
 
 def run(
-    task: Annotated[str, typer.Argument(help="What to do. '-' reads it from standard input.")],
+    task: Annotated[str, typer.Argument(help="What to do. '-' reads it from standard input.")] = "",
     model: ModelOption = None,
     tools: Annotated[
         list[str] | None,
@@ -43,34 +44,97 @@ def run(
     attach: Annotated[
         list[Path] | None, typer.Option("--attach", "-a", help="A file for the task. Repeatable.")
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", help="Go on with a run instead: its id, the beginning or end of it, or 'last'."),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask before calls of tools that must not be repeated (effect: unsafe).")
+    ] = False,
     json: JsonOption = False,
     unsafe_execute: UnsafeOption = False,
 ) -> None:
     """Work on a task and print the answer.
 
+    A run that was interrupted, or whose process died, goes on with --resume: nothing is paid or done twice. It needs no
+    other option, unless something is to be different from now on.
+
     Examples:
       deepagent run "What is the sum of the primes below 100?"
       deepagent run --tools python:my_tools.py "Who ordered most?"
       deepagent run -m http://127.0.0.1:8000/v1#Qwen/Qwen3-8B -t toolhop "..."
+      deepagent run --resume last
     """
+    if resume is not None:
+        if task or attach:
+            raise UsageError("a run that is resumed has its task: give either a task or --resume")
+        resume, settings = recorded(resume, store, config, model, unsafe_execute)
+        go_on(resume, _asking(settings, ask), store, *(tools or ()), json=json)
     text = _read_task(task)
     settings = settings_from(config, model, unsafe_execute)
     if "experience" not in settings.agent.model_fields_set:
         settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"experience": True})})
     with RunStore(store or default_store()) as opened:
         teller = JsonLines(opened) if json else Story(stdout)
-        agent = Agent(
-            settings.model,
-            [*settings.tools, *(tools or ())],
-            config=settings.agent,
-            auxiliary=settings.auxiliary,
-            judge=settings.judge,
-            vision=settings.vision,
-            store=opened,
-            indexing=say_indexing,
-        )
+        agent = _agent(_asking(settings, ask), opened, *(tools or ()), at_terminal=not json)
         ended = watch(agent, agent.stream(text, attachments=attach or ()), teller, store)
     raise typer.Exit(exit_code(ended))
+
+
+def go_on(run: str, settings: RunConfig, store: Path | None, *tools: str, json: bool) -> NoReturn:
+    """Resume a run, tell of it, and exit as it ends."""
+    with RunStore(existing_store(store)) as opened:
+        teller = JsonLines(opened, run, len(opened.events(run))) if json else Story(stdout)
+        agent = _agent(settings, opened, *tools, at_terminal=not json)
+        ended = watch(agent, agent.stream_resumed(run), teller, store, run)
+    raise typer.Exit(exit_code(ended))
+
+
+def _asking(settings: RunConfig, ask: bool) -> RunConfig:
+    if not ask:
+        return settings
+    return settings.model_copy(update={"agent": settings.agent.model_copy(update={"approval": "unsafe"})})
+
+
+def _agent(settings: RunConfig, store: RunStore, *tools: str, at_terminal: bool) -> Agent:
+    """The agent that settings describe; where it is asked at a terminal, approval is given there."""
+    asks = at_terminal and settings.agent.approval == "unsafe" and sys.stdin.isatty()
+    return Agent(
+        settings.model,
+        [*settings.tools, *tools],
+        config=settings.agent,
+        auxiliary=settings.auxiliary,
+        judge=settings.judge,
+        vision=settings.vision,
+        store=store,
+        indexing=say_indexing,
+        approve=ask_in_terminal if asks else None,
+    )
+
+
+def recorded(
+    run: str, store: Path | None, config: Path | None, model: str | None, unsafe: bool
+) -> tuple[str, RunConfig]:
+    """A run's id, and what to go on with: its own settings, unless options say otherwise."""
+    with RunStore(existing_store(store)) as opened:
+        run = opened.resolve(run)
+        if config is not None:
+            return run, settings_from(config, model, unsafe)
+        settings = settings_of(opened, run, model)
+    if settings.agent.sandbox.unsafe and not unsafe:
+        raise UsageError(f"run {run} ran code without walls, which must be asked for each time: --unsafe-execute")
+    return run, settings
+
+
+def existing_store(path: Path | None) -> Path:
+    """Where the store is, which looking at must not create where the user mistyped its name.
+
+    Raises:
+        UsageError: a store was named, and is not there.
+    """
+    if path is not None and not path.exists():
+        raise UsageError(f"there is no run store {path}; give the one that `deepagent run --store` wrote")
+    return path or default_store()
 
 
 def _read_task(given: str) -> str:

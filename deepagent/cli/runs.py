@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,21 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from deepagent.agent import default_store
-from deepagent.cli.run import StoreOption
+from deepagent.cli.run import (
+    ConfigOption,
+    JsonOption,
+    ModelOption,
+    StoreOption,
+    UnsafeOption,
+    existing_store,
+    go_on,
+    recorded,
+)
 from deepagent.cli.story import Story
 from deepagent.cli.terminal import json_lines, plain, say, stdout
 from deepagent.errors import UsageError
 from deepagent.runs.export import Format, export
+from deepagent.runs.progress import prompts
 from deepagent.runs.store import RunStore
 from deepagent.runs.summary import RunSummary
 
@@ -147,19 +157,82 @@ def write_files(
         stdout.print(plain(str(path)))
 
 
+@app.command("replay")
+def replay(
+    run: Annotated[str, typer.Argument(help="A run's id, its beginning or end, or 'last'.")],
+    step: Annotated[int | None, typer.Option("--step", help="Print the prompt of this step, byte for byte.")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Render every prompt of a run again, from its log alone.
+
+    Prints the step, the size in tokens, and the SHA-256 of the text of each request. Nothing is sent anywhere.
+    """
+    with _open(store) as opened:
+        sent = list(prompts(one.event for one in opened.events(opened.resolve(run))))
+    if step is not None:
+        texts = [window.text for number, window in sent if number == step]
+        if not texts:
+            raise UsageError(f"no prompt was sent for step {step}; without --step all are listed")
+        sys.stdout.buffer.write(texts[-1].encode())
+        return
+    before = ""
+    for number, window in sent:
+        text = window.text
+        extends = "extends the one before" if before and text.startswith(before) else "opens a window"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        stdout.print(plain(f"{number:>5} {window.tokens:>8} tokens  {digest}  {extends}"), soft_wrap=True)
+        before = text
+
+
+@app.command("fork")
+def fork(
+    run: Annotated[str, typer.Argument(help="A run's id, its beginning or end, or 'last'.")],
+    at: Annotated[int, typer.Option("--at", min=1, help="The first step that is done anew.")],
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    unsafe_execute: UnsafeOption = False,
+) -> None:
+    """Go on from a step of a run as another run, with other settings.
+
+    Example:
+      deepagent runs fork last --at 3 --config warmer.yaml
+    """
+    old, settings = recorded(run, store, config, model, unsafe_execute)
+    with _open(store) as opened:
+        new = opened.fork(old, at)
+    say(f"run {new} goes on from step {at} of {old}")
+    go_on(new, settings, store, json=json)
+
+
+@app.command("approve")
+def approve(
+    run: Annotated[str, typer.Argument(help="A run's id, its beginning or end, or 'last'.")],
+    step: Annotated[int | None, typer.Option("--step", help="Which call, where several wait.")] = None,
+    call: Annotated[int, typer.Option("--call", help="Number of the call in the step's code; 0: the step itself.")] = 0,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Say no.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Approve a tool call that a run waits for. A run that was left goes on with `deepagent run --resume`."""
+    with _open(store) as opened:
+        id = opened.resolve(run)
+        waiting = opened.pending(id)
+        if step is None and len(waiting) == 1:
+            step, call = waiting[0].step, waiting[0].call
+        for asked in waiting:
+            line = f"step {asked.step}, call {asked.call}: {asked.tool}({asked.arguments})"
+            stdout.print(plain(line), soft_wrap=True)
+        if step is None:
+            raise UsageError(
+                f"{len(waiting)} tool calls of run {id} wait for approval; say which with --step and --call"
+            )
+        opened.decide(id, step, call, approved=not refuse, by="terminal")
+    say(f"{'refused' if refuse else 'approved'}: step {step}, call {call}")
+
+
 def _open(path: Path | None) -> RunStore:
     return RunStore(existing_store(path))
-
-
-def existing_store(path: Path | None) -> Path:
-    """Where the store is, which looking at must not create where the user mistyped its name.
-
-    Raises:
-        UsageError: a store was named, and is not there.
-    """
-    if path is not None and not path.exists():
-        raise UsageError(f"there is no run store {path}; give the one that `deepagent run --store` wrote")
-    return path or default_store()
 
 
 def _row(run: RunSummary) -> list[Text]:

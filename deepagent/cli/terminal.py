@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import os
 import re
 import sys
@@ -12,6 +14,8 @@ from contextlib import contextmanager, redirect_stdout
 import typer
 from rich.console import Console
 from rich.text import Text
+
+from deepagent.tools import Arguments, ToolSpec
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -54,6 +58,19 @@ def json_lines() -> Iterator[Callable[[str], None]]:
 
     with redirect_stdout(sys.stderr):
         yield write
+
+
+async def ask_in_terminal(tool: ToolSpec, arguments: Arguments) -> bool:
+    """Ask on the terminal whether a call may be made; anything but `y` or `yes` is a no."""
+    asked = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    stderr.print(plain(f"call {tool.name}({asked})? [y/N] "), end="", soft_wrap=True)
+    loop, line = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), line.set)
+    try:
+        await line.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deepagent.cli.run import StoreOption
-from deepagent.cli.runs import existing_store
+from deepagent.cli.run import StoreOption, existing_store
 from deepagent.cli.terminal import plain, stdout
 from deepagent.errors import UsageError
 

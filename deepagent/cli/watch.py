@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import typer
+
 from deepagent.agent import Agent, Delta
 from deepagent.cli.terminal import json_lines, say
 from deepagent.runs.events import Ended, Event, Started
@@ -74,7 +76,7 @@ class JsonLines:
 def watch(
     agent: Agent, items: AsyncGenerator[Event | Delta], teller: Teller, store: Path | None, run: str = ""
 ) -> Ended | None:
-    """Tell a run to its end. Ctrl-C ends it after the current step, a second Ctrl-C at once.
+    """Tell a run to its end. Ctrl-C ends it after the current step, a second Ctrl-C or SIGTERM at once.
 
     Args:
         agent: works on the run.
@@ -97,18 +99,24 @@ class _Watch:
         self._run = run
         self._ended: Ended | None = None
         self._asked = False
+        self._terminated = False
 
     async def follow(self, items: AsyncGenerator[Event | Delta]) -> Ended | None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         loop.add_signal_handler(signal.SIGINT, self._interrupt, task)
+        loop.add_signal_handler(signal.SIGTERM, self._terminate, task)
         try:
             await self._tell(items)
         except asyncio.CancelledError:
+            if self._terminated:
+                say(f"ended by SIGTERM; {self._left()}")
+                raise typer.Exit(128 + signal.SIGTERM) from None
             say(f"interrupted; {self._left()}")
             return None
         finally:
             loop.remove_signal_handler(signal.SIGINT)
+            loop.remove_signal_handler(signal.SIGTERM)
         if self._ended is not None and self._ended.status == "interrupted":
             say(f"{self._ended.reason}; {self._left()}")
         return self._ended
@@ -129,6 +137,10 @@ class _Watch:
             say("stopping after this step; Ctrl-C again stops at once")
         else:
             task.cancel()
+
+    def _terminate(self, task: asyncio.Task[object]) -> None:
+        self._terminated = True
+        task.cancel()
 
     def _left(self) -> str:
         """How to go on."""

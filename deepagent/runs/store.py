@@ -7,6 +7,7 @@ synced before an effect, but never tears an event. Many processes of one machine
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 import time
@@ -20,7 +21,17 @@ from pydantic_core import PydanticSerializationError
 
 from deepagent.errors import StoreError, UsageError
 from deepagent.runs import codec, owners, schema
-from deepagent.runs.events import ApprovalAsked, ApprovalGiven, Ended, Event, Recorded, Resumed, Started
+from deepagent.runs.events import (
+    ApprovalAsked,
+    ApprovalGiven,
+    Ended,
+    Event,
+    Intended,
+    Recorded,
+    Replied,
+    Resumed,
+    Started,
+)
 from deepagent.runs.owners import Owner
 from deepagent.runs.summary import RunFilter, RunSummary
 
@@ -28,6 +39,10 @@ FILE = "file:"
 """How the id of an artifact begins that is a file of the workspace."""
 ATTACHED = "attached:"
 """The same for a file that the task came with."""
+WORKSPACE = "workspace"
+"""Id of the artifact that names the files of the workspace; tools keep files too, which are not there."""
+_STORED = re.compile(r"r(\d+)")
+"""Id of the artifact that is the whole result of a step."""
 
 _SUMMARY = """
 SELECT number, id, at, task, model, benchmark, parent, ended, status,
@@ -103,6 +118,45 @@ class RunStore:
             log.release()
             raise
         return log
+
+    def fork(self, run: str, at: int) -> str:
+        """Copy a run up to a step; the copy is a run of its own, that can be resumed with other settings.
+
+        Args:
+            run: its id.
+            at: the first step that is not copied; where a reply asked for several at a time, all of them are not.
+
+        Returns:
+            The id of the copy.
+
+        Raises:
+            UsageError: there is no such run or step.
+        """
+        recorded, copy = self.events(run), self.new_run().id
+        first = recorded[0].event
+        cut = _beginning_of([one.event for one in recorded], at)
+        if cut is None or not isinstance(first, Started):
+            raise UsageError(f"run {run} has no step {at} to go on from; `deepagent runs show {run}` tells its steps")
+        first = first.model_copy(update={"run": copy, "parent": run, "forked_at": at})
+        kept = [id for id in self._artifacts(run) if not (number := _STORED.match(id)) or int(number[1]) < at]
+        with self._transaction() as execute:
+            self._note(copy, first, time.time(), None, execute)
+            old, new = self._number(run), self._number(copy)
+            execute(_INSERT, _key(new, 1), 1, recorded[0].at, codec.pack([first]))
+            execute(
+                "INSERT INTO records SELECT key + ?, count, at, body FROM records WHERE key > ? AND key < ?",
+                _key(new - old, 0), _key(old, 1), _key(old, recorded[cut].sequence),
+            )  # fmt: skip
+            for id in kept:
+                select = "SELECT ?, id, text FROM artifacts WHERE run = ? AND id = ?"
+                execute(f"INSERT INTO artifacts {select}", copy, run, id)
+        return copy
+
+    def _artifacts(self, run: str) -> list[str]:
+        """Ids of what was kept, but for the list of the workspace's files: they are those of the end."""
+        with _translated(self.path):
+            rows = self._connection.execute("SELECT id FROM artifacts WHERE run = ? AND id != ?", (run, WORKSPACE))
+            return [id for (id,) in rows]
 
     def append(
         self, run: str, sequence: int, events: tuple[Event, ...], *, at: float | None = None, owner: Owner | None = None
@@ -436,6 +490,19 @@ class RunLog:
 
 
 _INSERT = "INSERT INTO records VALUES (?, ?, ?, ?)"
+
+
+def _beginning_of(events: Sequence[Event], step: int) -> int | None:
+    """Where the reply begins that led to a step."""
+    began: dict[int, int] = {}
+    reply = None
+    for position, event in enumerate(events):
+        if isinstance(event, Replied):
+            reply = began.setdefault(event.step, position)
+        elif isinstance(event, Intended) and reply is not None:
+            began.setdefault(event.step, reply)
+    intended = {event.step for event in events if isinstance(event, Intended)}
+    return began[step] if step in intended else None
 
 
 def _elapsed(recorded: Sequence[Recorded]) -> float:

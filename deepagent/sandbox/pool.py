@@ -45,8 +45,8 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        while self._ahead:
-            await _end(self._ahead.popleft())
+        await _end(*self._ahead)
+        self._ahead.clear()
 
     async def lease(self) -> WorkerProcess:
         """An interpreter for the caller alone, who stops it.
@@ -81,7 +81,17 @@ class Pool:
             return await WorkerProcess.start(self.config, self._walls)
 
 
-async def _end(task: asyncio.Task[WorkerProcess]) -> None:
+async def _end(*tasks: asyncio.Task[WorkerProcess]) -> None:
+    """End what was started ahead, also when this is cancelled meanwhile."""
+    ending = asyncio.gather(*map(_end_one, tasks))
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
+
+
+async def _end_one(task: asyncio.Task[WorkerProcess]) -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled() and task.exception() is None:
