@@ -113,15 +113,15 @@ CHILD = """
 import sys, time
 from pathlib import Path
 import numpy, faiss
-from deepagent.cli.index import encoder_of
+from types import SimpleNamespace
 from deepagent.retrieval import ToolIndex
+from deepagent.retrieval.storage import read_manifest
 
 def resident():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
-encoder = encoder_of(Path(sys.argv[1]))
-encoder.name
+encoder = SimpleNamespace(name=read_manifest(Path(sys.argv[1])).encoder)  # the index alone, without a model
 before, began = resident(), time.perf_counter()
 index = ToolIndex.open(Path(sys.argv[1]), encoder)
 print(time.perf_counter() - began, before, resident())
