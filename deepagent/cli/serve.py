@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepagent.cli.index import open_index
+from deepagent.cli.index import OpenedEncoderOption, open_index
 from deepagent.cli.terminal import plain, say, stdout
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError
@@ -43,6 +43,7 @@ def tools(
     unsafe_calls: Annotated[
         bool, typer.Option("--unsafe-calls", help="Also call tools whose effect must not be repeated unasked.")
     ] = False,
+    encoder: OpenedEncoderOption = None,
 ) -> None:
     """Serve tool search over HTTP, and as an MCP server with the tools search_tools and call_tool.
 
@@ -60,7 +61,7 @@ def tools(
         from deepagent.serving.server import Server, serve_stdio
     except ModuleNotFoundError as error:
         raise UsageError(f"the service needs {error.name}: pip install 'deepagent[serve]'") from error
-    opened = open_index(index)
+    opened = open_index(index, encoder)
     settings = RunConfig()
     sources = [source.where for source in expand(call or ())]
     lent = Host(settings.agent.sandbox)
