@@ -21,6 +21,11 @@ from deepagent.tools import Arguments, Tool, well_formed
 UNKNOWN = "Interrupted: whether it was done is not known. Find out before you do it again."
 
 
+def syncs_first(config: AgentConfig, tool: Tool) -> bool:
+    """Whether a call waits until its intent would survive a power cut."""
+    return config.durability == "commit" or (config.durability == "auto" and tool.spec.effect == "unsafe")
+
+
 class CodeCalls:
     """Answers the tool calls of a run's code.
 
@@ -146,6 +151,8 @@ class CodeCalls:
         try:
             if (limit := self._config.limits.calls) is not None and self.made > limit:
                 raise ToolRefusedError(f"the limit of {limit} tool calls from code is reached; go on without tools")
+            if syncs_first(self._config, tool):
+                await self._log.sync()
             value, text = await invoke(tool, arguments, self._config.tool_seconds, approve)
         except ToolError as error:
             log(well_formed(str(error)), error.kind)

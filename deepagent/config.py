@@ -36,6 +36,9 @@ class AgentConfig(BaseModel):
     experience: bool = False
     """Whether earlier runs' experience with tools is offered and added to. `deepagent run` has it on; in evaluation and
     training it would let one episode help another."""
+    durability: Literal["auto", "commit", "batch"] = "auto"
+    """What a tool call waits for: that its intent would survive a power cut (`commit`); nothing, as a killed process
+    loses nothing anyway (`batch`); the first for tools whose effect is `unsafe`, the second for others (`auto`)."""
     execute: bool = True
     """Whether the model may run Python."""
     call: bool = True

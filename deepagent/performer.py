@@ -14,7 +14,7 @@ from typing import Any
 from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
 from deepagent.approvals import Approvals
 from deepagent.catalogue import Catalogue
-from deepagent.codecalls import UNKNOWN, CodeCalls
+from deepagent.codecalls import UNKNOWN, CodeCalls, syncs_first
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities
 from deepagent.errors import ToolError, UnknownToolError
@@ -284,6 +284,8 @@ class Performer:
             return await self._unknown(action.name)
         await self.grant([tool])
         approve = partial(self.approvals.approved, step, 0) if self.approvals else None
+        if syncs_first(self._config, tool):
+            await self._log.sync()
         _, text = await invoke(tool, action.arguments, self._config.tool_seconds, approve)
         return self._fit(f"r{step}", text)
 

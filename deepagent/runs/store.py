@@ -7,6 +7,8 @@ synced before an effect, but never tears an event. Many processes of one machine
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import secrets
 import sqlite3
@@ -67,6 +69,8 @@ class RunStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._numbers: dict[str, int] = {}
+        self._appended = self._synced = 0
+        self._syncing = asyncio.Lock()
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None)
@@ -167,6 +171,7 @@ class RunStore:
             StoreError: the disk takes it no more, or another process has gone on with this run.
         """
         at = time.time() if at is None else at
+        self._appended += 1
         try:
             with _translated(self.path):
                 body = codec.pack(events)
@@ -180,6 +185,20 @@ class RunStore:
                 execute(_INSERT, _key(self._number(run), sequence), len(events), at, body)
         except sqlite3.IntegrityError as error:
             raise StoreError(f"run {run}: another process has gone on with it; this one stops") from error
+
+    async def sync(self) -> None:
+        """Wait until what was appended would survive a power cut; all who wait at one time share one sync.
+
+        Raises:
+            StoreError: the disk does not take it.
+        """
+        wanted = self._appended
+        async with self._syncing:
+            if self._synced < wanted:
+                reached = self._appended
+                with _translated(self.path):
+                    await asyncio.to_thread(_sync, Path(f"{self.path}-wal"))
+                self._synced = reached
 
     def _note(
         self, run: str, event: Event, at: float, owner: Owner | None, execute: Callable[..., sqlite3.Cursor]
@@ -459,6 +478,10 @@ class RunLog:
         """The events after this one, read back from the store."""
         return self._store.events(self.id, sequence)
 
+    async def sync(self) -> None:
+        """Wait until what was appended would survive a power cut."""
+        await self._store.sync()
+
     def keep(self, id: str, content: str | bytes) -> None:
         """Keep a text or a file as an artifact of this run."""
         self._store.keep(self.id, id, content)
@@ -513,6 +536,14 @@ def _elapsed(recorded: Sequence[Recorded]) -> float:
             total, began = total + last - (began or last), one.at
         last = one.at
     return total + last - (began or last)
+
+
+def _sync(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except FileNotFoundError:
+        pass  # all of it is in the main file, which SQLite syncs itself
 
 
 def _key(number: int, sequence: int) -> int:
