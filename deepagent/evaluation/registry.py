@@ -13,6 +13,8 @@ CONFIGS = Path(__file__).parent.parent / "configs" / "benchmarks"
 
 BUILT_IN = {
     "alfworld": "deepagent.evaluation.benchmarks.alfworld:AlfWorldBenchmark",
+    "api_bank": "deepagent.evaluation.benchmarks.api_bank:ApiBankBenchmark",
+    "api_bank_3": "deepagent.evaluation.benchmarks.api_bank:ApiBankThirdBenchmark",
     "gaia": "deepagent.evaluation.benchmarks.gaia:Gaia",
     "hle": "deepagent.evaluation.benchmarks.hle:Hle",
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
