@@ -67,9 +67,12 @@ def retriever(
       deepagent train retriever --catalogue tools.jsonl --base my-encoder --out better-encoder
       deepagent index eval my-tools/queries.jsonl --encoder my-encoder
     """
-    from deepagent.training.retriever.examples import labelled_pool
-    from deepagent.training.retriever.trainer import RetrieverTraining, train
-    from deepagent.training.retriever.wishes import made_up
+    try:
+        from deepagent.training.retriever.examples import labelled_pool
+        from deepagent.training.retriever.trainer import RetrieverTraining, train
+        from deepagent.training.retriever.wishes import made_up
+    except ModuleNotFoundError as error:
+        raise UsageError(f"training needs {error.name}: pip install 'deepagent[train]'") from error
 
     if not sets and not catalogues:
         raise UsageError("name labelled queries, or a --catalogue of tools to make up wishes for")

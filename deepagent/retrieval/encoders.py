@@ -113,8 +113,11 @@ class SentenceEncoder:
 
 
 def _load(folder: Path, name: str) -> Any:
-    with patient_openmp():
-        from sentence_transformers import SentenceTransformer
+    try:
+        with patient_openmp():
+            from sentence_transformers import SentenceTransformer
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{folder} needs {error.name} to be read: pip install 'deepagent[train]'") from error
 
     try:
         with quiet_transformers():
