@@ -53,7 +53,7 @@ screenshots: install
 	$(BIN)/python scripts/screenshots.py docs/images
 
 test-faults: install
-	$(BIN)/python -m pytest tests/faults tests/runs tests/test_faulty_server.py tests/models/test_faults.py \
+	$(BIN)/python -m pytest tests/faults tests/runs tests/test_resume.py tests/test_faulty_server.py tests/models/test_faults.py \
 	    -m "heavy or not heavy" -rs
 
 test-mcp: install
