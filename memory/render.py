@@ -23,7 +23,8 @@ def render_memory(memory: Memory, limit: int) -> str:
         return clipped(memory.summary, limit)
     if memory.recent:
         return "\n".join(newest(memory.recent, limit))
-    narrative = _as_many_as_fit(list(_narrative(memory)), int(limit * _NARRATIVE))
+    share = _NARRATIVE if memory.ledger else 1
+    narrative = _as_many_as_fit(list(_narrative(memory)), int(limit * share))
     told = "\n".join(narrative)
     head = "Log of steps (exact; `recall` gives each in full):"
     room = limit - len(told.encode()) - len(head) - 60
