@@ -79,7 +79,9 @@ async def test_a_setup_is_the_same_each_time_and_another_with_other_settings(tmp
     assert one == same
     assert one.hash == same.hash
     assert one.retriever == "hash"
-    real = await setup(tmp_path, make_plan("toolhop", RunConfig(model="empty")))
+    real = await setup(
+        tmp_path, make_plan("toolhop", RunConfig(model="empty", agent=AgentConfig(encoder="all-minilm-l6-v2")))
+    )
     assert re.fullmatch(r"all-minilm-l6-v2 [0-9a-f]{16}", real.retriever)
     hotter = RUN.model_copy(update={"agent": AgentConfig(encoder="hash", guidance="Hurry.")})
     other = await setup(tmp_path, make_plan("toolhop", hotter))
