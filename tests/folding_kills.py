@@ -15,7 +15,7 @@ from deepagent import AgentConfig, FoldConfig, Limits, tool
 from deepagent.agent import Agent, Delta
 from deepagent.runs.events import Event
 from deepagent.runs.store import RunStore
-from tests.kills import scripted
+from tests.faults.kills import scripted
 from tests.memory.test_folder import good
 from tests.support import answer, call
 

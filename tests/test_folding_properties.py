@@ -19,7 +19,7 @@ from deepagent.runs.events import Event, Intended, Noticed, Observed, Replied, W
 from deepagent.runs.progress import Progress
 from deepagent.runs.store import RunStore
 from deepagent.transcript import Message, Window
-from tests.kills import Killed
+from tests.faults.kills import Killed
 from tests.memory.test_folder import good
 from tests.support import WatchedModel, answer, assert_promises, call, calling
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from deepagent.runs.events import Ended, Folded, WindowOpened
 from deepagent.runs.store import RunStore
+from tests.faults.kills import essence, resumed
 from tests.folding_kills import CONFIG, MODEL, TOOLS
-from tests.kills import essence, resumed
 
 
 async def test_a_run_with_three_folds_comes_to_the_same_end_wherever_it_is_killed(tmp_path):
