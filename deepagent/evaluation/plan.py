@@ -21,9 +21,9 @@ from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Mode
 from deepagent.evaluation.known import KNOWN, KnownAnswers
 from deepagent.evaluation.results import Setup, short_hash
 from deepagent.evaluation.worker import Hear, Worker
-from deepagent.models import weights
 from deepagent.models.base import Model
 from deepagent.models.roles import Role
+from deepagent.retrieval.choice import open_encoder
 from deepagent.runs.store import RunStore
 
 BASELINES = Path(__file__).parent.parent / "configs" / "baselines"
@@ -216,12 +216,6 @@ async def opened(
             yield Opened(benchmark, tasks, worker, setup)
 
 
-def _retriever(encoder: str) -> str:
-    """An encoder with the checksum of its weights, where they are ones that we pin."""
-    known = weights.catalogue().get(encoder)
-    return f"{encoder} {known.sha256[:16]}" if known else encoder
-
-
 async def _setup(plan: Plan, benchmark: AnyBenchmark, tasks: tuple[BenchmarkTask, ...], agent: Agent) -> Setup:
     model = await agent.model("main")
     opening = await agent.instructions()
@@ -243,6 +237,6 @@ async def _setup(plan: Plan, benchmark: AnyBenchmark, tasks: tuple[BenchmarkTask
         baseline=plan.baseline,
         prompt_hash=short_hash("\n".join(said + offered)),
         tools_hash=short_hash("\n".join(specs)),
-        retriever=_retriever(plan.run.agent.encoder),
+        retriever=open_encoder(plan.run.agent.encoder).name,
         version=__version__,
     )

@@ -78,11 +78,8 @@ async def test_a_setup_is_the_same_each_time_and_another_with_other_settings(tmp
     one, same = [await setup(tmp_path, make_plan("toolhop", RUN)) for _ in range(2)]
     assert one == same
     assert one.hash == same.hash
-    assert one.retriever == "hash"
-    real = await setup(
-        tmp_path, make_plan("toolhop", RunConfig(model="empty", agent=AgentConfig(encoder="all-minilm-l6-v2")))
-    )
-    assert re.fullmatch(r"all-minilm-l6-v2 [0-9a-f]{16}", real.retriever)
+    real = await setup(tmp_path, make_plan("toolhop", RunConfig(model="empty")))
+    assert re.fullmatch(r"onnx:[0-9a-f]{16}", real.retriever)
     hotter = RUN.model_copy(update={"agent": AgentConfig(encoder="hash", guidance="Hurry.")})
     other = await setup(tmp_path, make_plan("toolhop", hotter))
     assert other.prompt_hash != one.prompt_hash
