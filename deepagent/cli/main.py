@@ -8,7 +8,21 @@ import sys
 import typer
 
 from deepagent import __version__, tracing
-from deepagent.cli import doctor, evaluations, index, index_eval, memory, models, run, runs, serve, tools, train, view
+from deepagent.cli import (
+    doctor,
+    evaluations,
+    index,
+    index_eval,
+    memory,
+    models,
+    run,
+    runs,
+    serve,
+    tools,
+    train,
+    train_policy,
+    view,
+)
 from deepagent.cli.terminal import prepare_streams, say
 from deepagent.errors import DeepAgentError, UsageError
 
@@ -29,6 +43,8 @@ app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them 
 index.app.command("eval")(index_eval.evaluate)
 app.add_typer(index.app, name="index", help="Search indexes over tools.")
 app.add_typer(serve.app, name="serve", help="Serve an index to other programs.")
+train.app.command()(train_policy.sft)
+train.app.command()(train_policy.toolpo)
 app.add_typer(train.app, name="train", help="Train models.")
 app.add_typer(models.app, name="models", help="Model weights.")
 

@@ -25,11 +25,6 @@ app = typer.Typer(help="Train models on runs and labelled data.", no_args_is_hel
 _BASE = "all-minilm-l6-v2"
 
 
-@app.callback()
-def _group() -> None:
-    """Make `retriever` a command of its own."""
-
-
 @app.command()
 def retriever(
     out: Annotated[Path, typer.Option(help="Folder of the encoder; a broken-off training in it goes on.")],

@@ -17,6 +17,7 @@ BUILT_IN = {
     "api_bank_3": "deepagent.evaluation.benchmarks.api_bank:ApiBankThirdBenchmark",
     "gaia": "deepagent.evaluation.benchmarks.gaia:Gaia",
     "hle": "deepagent.evaluation.benchmarks.hle:Hle",
+    "lookup": "deepagent.training.families.lookup:Lookup",
     "m3tooleval": "deepagent.evaluation.benchmarks.m3tooleval:M3ToolEval",
     "spotify": "deepagent.evaluation.benchmarks.restbench:SpotifyBenchmark",
     "tmdb": "deepagent.evaluation.benchmarks.restbench:TmdbBenchmark",

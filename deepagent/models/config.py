@@ -14,7 +14,7 @@ from deepagent.models.weights import Weights
 class KindConfig(BaseModel):
     """The part that says how to read the rest."""
 
-    kind: Literal["http", "embedded", "vllm"]
+    kind: Literal["http", "embedded", "vllm", "transformers"]
 
 
 class HttpConfig(BaseModel):
@@ -77,4 +77,20 @@ class VllmConfig(BaseModel):
     """Further arguments of vLLM's engine, such as `tensor_parallel_size`."""
 
 
-ModelConfig = HttpConfig | EmbeddedConfig | VllmConfig
+class TransformersConfig(BaseModel):
+    """A model of the transformers library inside this process."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["transformers"]
+    model: str
+    """Folder of the weights."""
+    adapter: str | None = None
+    """Folder of a LoRA adapter to put on them."""
+    context: int | None = Field(None, ge=256)
+    """Window in tokens; left out, the model's own."""
+    turns: bool = True
+    """What the model observes is a turn of its own; false for a reasoning model."""
+
+
+ModelConfig = HttpConfig | EmbeddedConfig | VllmConfig | TransformersConfig

@@ -8,13 +8,20 @@ from pathlib import Path
 from deepagent import plugins, settings
 from deepagent.errors import ConfigError, UsageError
 from deepagent.models.base import Model
-from deepagent.models.config import EmbeddedConfig, HttpConfig, KindConfig, ModelConfig, VllmConfig
+from deepagent.models.config import (
+    EmbeddedConfig,
+    HttpConfig,
+    KindConfig,
+    ModelConfig,
+    TransformersConfig,
+    VllmConfig,
+)
 from deepagent.models.embedded import EmbeddedModel
 from deepagent.models.http import HttpModel
 from deepagent.models.vllm import VllmModel
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
-SCHEMES = ("embedded", "vllm", "http", "https")
+SCHEMES = ("embedded", "vllm", "transformers", "http", "https")
 """The words before a colon that are not the names of configs or plugins."""
 
 _YAML = (".yaml", ".yml")
@@ -25,8 +32,8 @@ def open_model(spec: str) -> Model:
 
     Args:
         spec: `embedded`, `embedded:NAME` (weights by name or path), `vllm:FOLDER` (or a name at the model hub),
-            `http://host:port/v1[#MODEL]`, the path of a YAML file, the name of one in `configs/models`, or a plugin's
-            `NAME[:REST]`.
+            `transformers:FOLDER` (slow; for what was trained here), `http://host:port/v1[#MODEL]`, the path of a YAML
+            file, the name of one in `configs/models`, or a plugin's `NAME[:REST]`.
 
     Raises:
         UsageError: it names no model, or a broken plugin.
@@ -37,6 +44,8 @@ def open_model(spec: str) -> Model:
         return EmbeddedModel(rest) if rest else EmbeddedModel()
     if kind == "vllm" and rest:
         return VllmModel(rest)
+    if kind == "transformers" and rest:
+        return from_config(TransformersConfig(kind="transformers", model=rest))
     if kind in ("http", "https"):
         url, _, model = spec.partition("#")
         return HttpModel(url, model or None)
@@ -59,7 +68,12 @@ def read_config(spec: str) -> ModelConfig:
         known = plugins.known("models", configs())
         ways = f"give embedded[:NAME], vllm:FOLDER, URL[#MODEL], a YAML file, or one of {known}"
         raise UsageError(f"no model is called {spec!r}: {ways}")
-    kinds: dict[str, type[ModelConfig]] = {"http": HttpConfig, "embedded": EmbeddedConfig, "vllm": VllmConfig}
+    kinds: dict[str, type[ModelConfig]] = {
+        "http": HttpConfig,
+        "embedded": EmbeddedConfig,
+        "vllm": VllmConfig,
+        "transformers": TransformersConfig,
+    }
     return settings.read(path, kinds[settings.read(path, KindConfig).kind])
 
 
@@ -71,6 +85,11 @@ def from_config(config: ModelConfig) -> Model:
     """
     if isinstance(config, EmbeddedConfig):
         return EmbeddedModel(config.weights, context=config.context, turns=config.turns, threads=config.threads)
+    if isinstance(config, TransformersConfig):
+        from deepagent.models.transformers import TransformersModel
+
+        adapter = Path(config.adapter) if config.adapter is not None else None
+        return TransformersModel.load(Path(config.model), adapter=adapter, context=config.context, turns=config.turns)
     if isinstance(config, VllmConfig):
         return VllmModel(
             config.model,

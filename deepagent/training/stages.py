@@ -1,0 +1,232 @@
+"""The stages of a recipe: supervised fine-tuning, then ToolPO. Each reads a model from a folder and writes one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from deepagent import settings
+from deepagent.agent import Agent, Circumstances
+from deepagent.errors import TrainingError, UsageError
+from deepagent.evaluation.base import AnyBenchmark
+from deepagent.evaluation.registry import get_class
+from deepagent.models.scripted import ScriptedModel
+from deepagent.models.transformers import TransformersModel
+from deepagent.runs.store import RunStore
+from deepagent.training.recipe import Policy, Recipe, Tasks
+
+Say = Callable[[str], None]
+"""Told what is being done, in one line."""
+
+RUNS = "runs.sqlite"
+"""In the output folder: all runs that training made, for `deepagent runs` and `deepagent view`."""
+MODEL = "model"
+"""In the output folder: what was trained; with LoRA the adapter."""
+
+
+def make_benchmark(tasks: Tasks) -> AnyBenchmark:
+    """The benchmark that is trained on, not yet entered.
+
+    Raises:
+        UsageError: there is none of this name.
+        ConfigError: its settings cannot be read.
+    """
+    kind = get_class(tasks.benchmark)
+    read = settings.validate(tasks.settings, kind.Config, where=f"the settings of {tasks.benchmark}")
+    return kind(read, None)
+
+
+def run_sft(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) -> Path:
+    """Learn from demonstrations of the oracle; returns the folder of what was trained.
+
+    Args:
+        recipe: has a part `sft`.
+        output: folder for the model, checkpoints and runs.
+        say: told of progress.
+        resume: go on from the last checkpoint in the folder.
+
+    Raises:
+        UsageError: the recipe lacks the part, or a setting is wrong.
+        TrainingError: the tasks have no oracle.
+    """
+    from trl import SFTConfig
+
+    from deepagent.training.demonstrations import DictatedModel, demonstrate
+    from deepagent.training.sft import sft_trainer
+
+    if recipe.sft is None:
+        raise UsageError("the recipe has no part `sft`")
+    benchmark = make_benchmark(recipe.sft.tasks)
+    given = recipe.policy.model
+    folder = Path(given) if given is not None else _tiny(recipe, benchmark, output, say)
+    network, tokenizer, adapted = _load(folder)
+
+    def dictated(replies: Iterable[str]) -> DictatedModel:
+        policy = recipe.policy
+        return DictatedModel(replies, folder.name, network, tokenizer, context=policy.context, turns=policy.turns)
+
+    tasks = benchmark.tasks()
+    say(f"the oracle demonstrates {len(tasks)} tasks")
+    with RunStore(output / RUNS) as store:
+        sequences = asyncio.run(demonstrate(benchmark, tasks, dictated, recipe.agent, store))
+    args = _arguments(SFTConfig, recipe.sft.trainer, output / "sft", recipe.seed, max_length=recipe.policy.context)
+    trainer = sft_trainer(network, tokenizer, sequences, args, peft_config=None if adapted else _lora(recipe.policy))
+    trainer.train(resume_from_checkpoint=resume and _checkpoint(output / "sft"))
+    return _save(trainer, tokenizer, output)
+
+
+def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) -> Path:
+    """Learn from rollouts; returns the folder of what was trained.
+
+    Args:
+        recipe: has a part `toolpo`.
+        output: folder for the model, checkpoints and runs.
+        say: told of progress.
+        resume: go on from the last checkpoint in the folder.
+
+    Raises:
+        UsageError: the recipe lacks the part, or a setting is wrong.
+        TrainingError: no rollout of a batch came to its end.
+    """
+    from trl import GRPOConfig
+
+    from deepagent.training.rollouts import Rollouts
+    from deepagent.training.trainer import ToolPOTrainer
+
+    part = recipe.toolpo
+    if part is None:
+        raise UsageError("the recipe has no part `toolpo`")
+    benchmark = make_benchmark(part.tasks)
+    folder = _beginning(recipe, benchmark, output, say)
+    network, tokenizer, adapted = _load(folder)
+    policy, method = recipe.policy, part.method
+    args = _arguments(
+        GRPOConfig,
+        part.trainer,
+        output / "toolpo",
+        recipe.seed,
+        num_generations=part.group,
+        temperature=part.sampling.temperature,
+        epsilon=method.clip_low,
+        epsilon_high=method.clip_high,
+        loss_type="dapo",
+        max_completion_length=policy.context,
+    )
+    trainer = ToolPOTrainer(
+        model=network,
+        args=args,
+        processing_class=tokenizer,
+        peft_config=None if adapted else _lora(policy),
+        tasks=benchmark.tasks(),
+        rollouts=Rollouts(benchmark, recipe.agent, part.sampling, output / RUNS),
+        toolpo=method,
+        wrap=lambda now: TransformersModel(folder.name, now, tokenizer, context=policy.context, turns=policy.turns),
+    )
+    trainer.train(resume_from_checkpoint=resume and _checkpoint(output / "toolpo"))
+    return _save(trainer, tokenizer, output)
+
+
+def _beginning(recipe: Recipe, benchmark: AnyBenchmark, output: Path, say: Say) -> Path:
+    """The model to begin with: the recipe's, what SFT left in the output folder, or a tiny one."""
+    if recipe.policy.model is not None:
+        return Path(recipe.policy.model)
+    if (output / MODEL).is_dir():
+        return output / MODEL
+    return _tiny(recipe, benchmark, output, say)
+
+
+def _tiny(recipe: Recipe, benchmark: AnyBenchmark, output: Path, say: Say) -> Path:
+    """A model from nothing, made once for each output folder."""
+    from deepagent.training.tiny import make_tiny
+
+    folder = output / "tiny"
+    if not (folder / "config.json").is_file():
+        say("making a tiny model from nothing")
+        tiny = recipe.policy.tiny
+        make_tiny(
+            folder,
+            asyncio.run(_texts(recipe, benchmark, output)),
+            vocabulary=tiny.vocabulary,
+            hidden=tiny.hidden,
+            layers=tiny.layers,
+            context=recipe.policy.context,
+            seed=recipe.seed,
+        )
+    return folder
+
+
+async def _texts(recipe: Recipe, benchmark: AnyBenchmark, output: Path) -> list[str]:
+    """What the model will read and write, for the tokenizer to be made from."""
+    from deepagent.training.demonstrations import spelled
+
+    texts: list[str] = []
+    with RunStore(output / RUNS) as store:
+        for task in benchmark.tasks()[:100]:
+            replies = list(spelled(benchmark.oracle(task) or ()))
+            model = ScriptedModel(replies, context=1 << 20)
+            agent = Agent(model, benchmark.sources, config=recipe.agent, store=store)
+            here = Circumstances(tools=benchmark.world(task), only=benchmark.offered(task))
+            await agent.run(task.prompt, circumstances=here)
+            texts += [model.prompts[-1], *replies]
+    return texts
+
+
+def _load(folder: Path) -> tuple[Any, Any, bool]:
+    """Network, tokenizer, and whether the network wears a LoRA adapter already, which is then trained further."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    adapted = (folder / "adapter_config.json").is_file()
+    try:
+        if adapted:
+            from peft import AutoPeftModelForCausalLM
+
+            network: Any = AutoPeftModelForCausalLM.from_pretrained(folder, is_trainable=True, local_files_only=True)
+        else:
+            network = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        return network, AutoTokenizer.from_pretrained(folder, local_files_only=True), adapted
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{folder} holds no model to train: {' '.join(str(error).split())[:300]}") from error
+
+
+def _arguments(kind: Any, given: dict[str, Any], folder: Path, seed: int, **ours: Any) -> Any:
+    """TRL's settings: ours, the recipe's, and what depends on the machine.
+
+    Raises:
+        UsageError: the recipe sets what TRL does not know.
+    """
+    import torch
+
+    machine = {"bf16": True} if torch.cuda.is_available() else {"use_cpu": True, "bf16": False}
+    usual = {"report_to": "none", "save_total_limit": 2, "logging_steps": 1}
+    try:
+        return kind(output_dir=str(folder), seed=seed, **(usual | machine | ours | given))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the recipe's trainer settings: {' '.join(str(error).split())}") from error
+
+
+def _lora(policy: Policy) -> Any:
+    if policy.lora is None:
+        return None
+    from peft import LoraConfig
+
+    targets = policy.lora.targets
+    return LoraConfig(
+        r=policy.lora.rank,
+        lora_alpha=policy.lora.alpha,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def _checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from; the trainer finds the last one itself."""
+    return any(folder.glob("checkpoint-*"))
+
+
+def _save(trainer: Any, tokenizer: Any, output: Path) -> Path:
+    place = output / MODEL
+    trainer.save_model(str(place))
+    tokenizer.save_pretrained(place)
+    return place
