@@ -21,7 +21,7 @@ from deepagent.viewer.live import News, follow
 from deepagent.viewer.reader import Reader
 from deepagent.viewer.timeline import Entry, Timeline
 
-CHUNK = 40
+CHUNK = 20
 """Entries that are fetched at once."""
 FOUND = 100
 """Most entries that a search within a run shows."""
