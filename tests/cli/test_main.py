@@ -23,7 +23,7 @@ def test_wrong_usage_is_exit_code_2_and_no_traceback(deepagent, arguments):
     done = deepagent(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "Error: " in done.stderr
+    assert "error: " in done.stderr.lower()
     assert "Traceback" not in done.stderr
 
 
