@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from deepagent.errors import ToolFailedError
-from deepagent.evaluation.benchmarks import get_benchmark
+from deepagent.evaluation.registry import get_benchmark
 from deepagent.sandbox import SandboxConfig
 from deepagent.toolsets.toolhop import toolset as module
 from deepagent.toolsets.toolhop.toolset import ToolHop, catalogue
