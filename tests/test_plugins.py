@@ -161,7 +161,7 @@ def test_an_encoder_of_a_package_finds_tools(deepagent, tmp_path):
         (["eval", "cranky"], "of sorts 1.0 failed: ValueError: not today; repair or uninstall the package"),
         (["run", "x", "-m", "twice"], "'twice' is brought by broken-one 1.0 and sorts 1.0; uninstall all but one"),
         (["run", "x", "-m", "gpt-17"], "faulty, parrot, seeker, twice"),
-        (["eval", "gaia-17"], "known are cranky, greetings, m3tooleval, "),
+        (["eval", "gaia-17"], ", cranky, gaia, greetings, hle, "),
         (["tools", "list", "-t", "tide"], "simulated:SOURCE, broken, nothing, openapi, tides"),
     ],
 )
