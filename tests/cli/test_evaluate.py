@@ -42,7 +42,7 @@ def test_a_task_that_fails_says_why_and_the_next_one_is_tried(deepagent, model, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense"], "unknown benchmark 'nonsense'; known are m3tooleval, "),
+        (["nonsense"], "unknown benchmark 'nonsense'; known are alfworld, "),
         (["toolhop", "--task", "x"], "toolhop has no task 'x'; its ids run from toolhop-001 to toolhop-050"),
         (["toolhop", "-m", "nonsense"], "no model is called 'nonsense'"),
         (["toolhop", "-b", "nonsense"], "unknown baseline 'nonsense'; known are codeact, deepagent"),

@@ -89,7 +89,7 @@ def test_a_file_that_may_not_grow_is_one_clear_error(tmp_path):
         assert len(store.runs()) <= 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # half a megabyte, which hypothesis would print
 class Logged:
     """A store as a killed process leaves it: the file, its write-ahead log, and the file when all is in it."""
 

@@ -125,7 +125,8 @@ async def test_a_gigabyte_of_output_does_not_grow_the_host(kernel, monkeypatch, 
         assert "bytes cut" in run.output
         assert megabytes() - before < 50
     else:
-        assert megabytes() - before > 200
+        assert sum(map(len, kept)) >= 256 << 20
+        assert megabytes() - before > 100, "the measure would see it"  # some of it fits what was free before
 
 
 @pytest.mark.parametrize("unsafe", [False, True])
