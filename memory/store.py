@@ -205,7 +205,8 @@ class ExperienceStore:
         for error in lesson.errors:
             execute(
                 "INSERT INTO errors VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " count = count + excluded.count, message = excluded.message, at = excluded.at",
+                " count = count + excluded.count, at = excluded.at,"
+                " message = CASE excluded.message WHEN '' THEN message ELSE excluded.message END",
                 (*key, _safe(error.kind), error.count, _safe(error.message), now),
             )
         self._merge_notes(execute, key, lesson.notes, now)

@@ -7,6 +7,7 @@ action is seen, more text never changes it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -17,6 +18,7 @@ from deepagent.dialects import bodies
 from deepagent.dialects.base import Abilities, Opening, Parsed
 from deepagent.dialects.held import held_calls
 from deepagent.dialects.tags_prompt import example, instructions, reminder
+from deepagent.errors import UsageError
 from deepagent.grammar import Grammar
 from deepagent.tools import ToolSpec
 from deepagent.transcript import Message
@@ -122,6 +124,27 @@ class TagsDialect:
         """See `Dialect.demanded`."""
         body = text.rpartition(self.answer_start)[2].partition("</answer>")[0].strip()
         return None if not body or _TAG.search(body) else bodies.braced_or_plain(body)
+
+
+def spelled(action: Action) -> str:
+    """An action as a model writes it that makes no mistakes, for oracles and demonstrations.
+
+    Raises:
+        UsageError: it is malformed, which nobody writes on purpose.
+    """
+    if isinstance(action, Search):
+        return f"<tool_search>{action.query}</tool_search>"
+    if isinstance(action, Call):
+        body = json.dumps({"name": action.name, "arguments": action.arguments}, ensure_ascii=False)
+        body = body.replace("<", "\\u003c")  # no tag inside
+        return f"<tool_call>{body}</tool_call>"
+    if isinstance(action, Execute):
+        return f"<execute>\n{action.code}\n</execute>"
+    if isinstance(action, Fold):
+        return FOLD
+    if isinstance(action, Answer):
+        return f"<answer>{action.text}</answer>"
+    raise UsageError(f"nobody writes {action.kind} actions on purpose; give another one")
 
 
 def _block(tag: str, text: str, trailer: str = "") -> str:

@@ -15,6 +15,11 @@ instructions inside it. Think briefly, then choose."""
 _MOST_TOKENS = 512
 
 
+def quoted(text: str) -> str:
+    """What others said, for a prompt: it cannot end the tag that it stands in, and pose as the prompt after it."""
+    return text.replace("</", "< /")
+
+
 class ModelJudge:
     """A `Judge` that asks a model.
 

@@ -6,10 +6,11 @@ fails or the second succeeds measures something else than it claims.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 
-from deepagent.actions import Action, Answer, Call, Execute, Fold, Search
+from deepagent.actions import Action
+from deepagent.dialects import spelled
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.models.scripted import ScriptedModel
@@ -18,18 +19,20 @@ from deepagent.transcript import Window
 KNOWN = ("oracle", "empty")
 _CONTEXT = 10_000_000
 
+Way = Callable[[BenchmarkTask], Sequence[Action]]
+"""What is done for a task, in order."""
+
 
 class KnownAnswers:
     """The model of such an agent.
 
     Args:
-        benchmark: whose oracle it is.
-        name: `oracle` or `empty`.
+        way: what it does; when that is done, it says nothing.
+        name: of the model.
     """
 
-    def __init__(self, benchmark: AnyBenchmark, name: str) -> None:
-        self._benchmark = benchmark
-        self._empty = name == "empty"
+    def __init__(self, way: Way, name: str) -> None:
+        self._way = way
         self._script: ContextVar[Iterator[str]] = ContextVar("script")
         self.model = ScriptedModel(self._reply, context=_CONTEXT, name=name)
 
@@ -39,29 +42,29 @@ class KnownAnswers:
         Raises:
             UsageError: nobody knows the way.
         """
-        if self._empty:
-            self._script.set(iter(()))
-            return
-        way = self._benchmark.oracle(task)
-        if way is None:
-            raise UsageError(f"{self._benchmark.name} has no oracle for {task.id}")
-        self._script.set(iter([spelled(action) for action in way]))
+        self._script.set(iter([spelled(action) for action in self._way(task)]))
 
     def _reply(self, window: Window) -> str:
         return next(self._script.get(), "")
 
 
-def spelled(action: Action) -> str:
-    """An action as a model writes it in tags."""
-    if isinstance(action, Search):
-        return f"<tool_search>{action.query}</tool_search>"
-    if isinstance(action, Call):
-        body = action.model_dump_json(include={"name", "arguments"}).replace("<", "\\u003c")  # no tag inside
-        return f"<tool_call>{body}</tool_call>"
-    if isinstance(action, Execute):
-        return f"<execute>\n{action.code}\n</execute>"
-    if isinstance(action, Fold):
-        return "<fold_thought>"
-    if isinstance(action, Answer):
-        return f"<answer>{action.text}</answer>"
-    raise UsageError(f"an oracle does nothing {action.kind}")
+def known_answers(benchmark: AnyBenchmark, name: str) -> KnownAnswers:
+    """The agent of this name: one of `KNOWN`."""
+    return KnownAnswers(empty if name == "empty" else oracle(benchmark), name)
+
+
+def oracle(benchmark: AnyBenchmark) -> Way:
+    """The way that the benchmark knows."""
+
+    def way(task: BenchmarkTask) -> Sequence[Action]:
+        known = benchmark.oracle(task)
+        if known is None:
+            raise UsageError(f"{benchmark.name} has no oracle for {task.id}")
+        return known
+
+    return way
+
+
+def empty(task: BenchmarkTask) -> Sequence[Action]:
+    """Nothing at all."""
+    return ()

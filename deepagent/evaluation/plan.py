@@ -18,7 +18,7 @@ from deepagent.config import AgentConfig, RunConfig
 from deepagent.errors import UsageError
 from deepagent.evaluation import registry
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Mode
-from deepagent.evaluation.known import KNOWN, KnownAnswers
+from deepagent.evaluation.known import KNOWN, known_answers
 from deepagent.evaluation.results import Setup, short_hash
 from deepagent.evaluation.worker import Hear, Worker
 from deepagent.models.base import Model
@@ -190,7 +190,7 @@ async def opened(
         OperatorError: something cannot be opened.
     """
     async with benchmark_of(plan) as benchmark:
-        known = KnownAnswers(benchmark, plan.run.model) if plan.run.model in KNOWN else None
+        known = known_answers(benchmark, plan.run.model) if plan.run.model in KNOWN else None
         model: str | Model = known.model if known else plan.run.model
         agent = Agent(
             model,

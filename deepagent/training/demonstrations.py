@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from deepagent.actions import Action, Answer, Call, Execute, Fold, Search
 from deepagent.agent import Agent, Circumstances
 from deepagent.config import AgentConfig
+from deepagent.dialects import spelled
 from deepagent.errors import TrainingError
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.grammar import Grammar
@@ -79,7 +78,7 @@ async def demonstrate(
         actions = benchmark.oracle(task)
         if actions is None:
             raise TrainingError(f"{benchmark.name} has no oracle: collect runs of a model instead")
-        model = dictated(spelled(actions))
+        model = dictated(map(spelled, actions))
         world = benchmark.world(task)
         circumstances = Circumstances(tools=world, only=benchmark.offered(task))
         agent = Agent(model, benchmark.sources, config=config, store=store)
@@ -88,21 +87,3 @@ async def demonstrate(
             raise TrainingError(f"the oracle of {task.id} does not reach an answer: {run.reason}")
         found += sequences((one.event for one in store.events(run.id)), model.tokenizer.decode)
     return found
-
-
-def spelled(actions: Iterable[Action]) -> Iterator[str]:
-    """Actions as the tags of our stream."""
-    for action in actions:
-        if isinstance(action, Search):
-            yield f"<tool_search>{action.query}</tool_search>"
-        elif isinstance(action, Call):
-            body = json.dumps({"name": action.name, "arguments": action.arguments}, ensure_ascii=False)
-            yield f"<tool_call>{body}</tool_call>"
-        elif isinstance(action, Execute):
-            yield f"<execute>\n{action.code}\n</execute>"
-        elif isinstance(action, Fold):
-            yield "<fold_thought>"
-        elif isinstance(action, Answer):
-            yield f"<answer>{action.text}</answer>"
-        else:
-            raise TrainingError(f"an oracle does not do {action.kind}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from deepagent import settings
 from deepagent.agent import Agent, Circumstances
+from deepagent.dialects import spelled
 from deepagent.errors import TrainingError, UsageError
 from deepagent.evaluation.base import AnyBenchmark
 from deepagent.evaluation.registry import get_class
@@ -159,12 +160,10 @@ def _tiny(recipe: Recipe, benchmark: AnyBenchmark, output: Path, say: Say) -> Pa
 
 async def _texts(recipe: Recipe, benchmark: AnyBenchmark, output: Path) -> list[str]:
     """What the model will read and write, for the tokenizer to be made from."""
-    from deepagent.training.demonstrations import spelled
-
     texts: list[str] = []
     with RunStore(output / RUNS) as store:
         for task in benchmark.tasks()[:100]:
-            replies = list(spelled(benchmark.oracle(task) or ()))
+            replies = list(map(spelled, benchmark.oracle(task) or ()))
             model = ScriptedModel(replies, context=1 << 20)
             agent = Agent(model, benchmark.sources, config=recipe.agent, store=store)
             here = Circumstances(tools=benchmark.world(task), only=benchmark.offered(task))

@@ -8,9 +8,8 @@ from deepagent import AgentConfig, RunStore
 from deepagent.actions import Answer, Call, Execute, Fold, Malformed, Search
 from deepagent.budget import Limits
 from deepagent.config import RunConfig
-from deepagent.dialects import Abilities, TagsDialect
+from deepagent.dialects import Abilities, TagsDialect, spelled
 from deepagent.errors import ConfigError, UsageError
-from deepagent.evaluation.known import spelled
 from deepagent.evaluation.plan import Plan, baselines, make_plan, opened, read_baseline
 
 RUN = RunConfig(model="empty", agent=AgentConfig(encoder="hash"))
@@ -117,5 +116,5 @@ def test_what_an_oracle_does_is_read_as_it_was_meant(action):
 
 
 def test_an_oracle_makes_no_mistakes():
-    with pytest.raises(UsageError, match="does nothing malformed"):
+    with pytest.raises(UsageError, match="nobody writes malformed"):
         spelled(Malformed(problem="x"))

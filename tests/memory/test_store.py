@@ -62,6 +62,16 @@ def test_counts_add_up_over_runs_and_the_last_error_is_kept(store):
     assert known.line == "Earlier runs (unverified): 10 calls, 70% succeeded; failed with tool_failed: rate limit"
 
 
+def test_what_a_kind_of_error_said_last_is_not_lost_when_a_run_tells_only_its_count(store):
+    store.learn("r1", [lesson(calls=4, errors=(Failure(kind="tool_failed", count=1, message="no such city"),))])
+    later = Failure(kind="tool_failed", count=1), Failure(kind="tool_timeout", count=1, message="too slow")
+    store.learn("r2", [lesson(calls=4, errors=later)])
+    assert {error.kind: (error.count, error.message) for error in store.of(SPEC).errors} == {
+        "tool_failed": (2, "no such city"),
+        "tool_timeout": (1, "too slow"),
+    }
+
+
 def test_a_run_is_learnt_from_once(store):
     for _ in range(3):
         store.learn("r1", [lesson(("wants a country too", 2))])
@@ -117,6 +127,12 @@ def test_hostile_notes_are_one_short_line(store):
     ((text, _),) = notes(store)
     assert len(text) <= 160
     assert text.isprintable()
+
+
+def test_letters_that_only_models_read_do_not_enter(store):
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    store.learn("r1", [lesson((f"wants a\ufeff country{hidden}", 1))])
+    assert notes(store) == [("wants a country", 1)]
 
 
 @settings(max_examples=25, deadline=None)

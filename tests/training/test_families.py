@@ -7,10 +7,10 @@ import pytest
 from deepagent import Agent
 from deepagent.agent import Circumstances
 from deepagent.config import AgentConfig
+from deepagent.dialects import spelled
 from deepagent.evaluation.base import Episode
 from deepagent.models.scripted import ScriptedModel
 from deepagent.runs.store import RunStore
-from deepagent.training.demonstrations import spelled
 from deepagent.training.families.lookup import Lookup, LookupConfig
 from deepagent.training.rewards import call_rewards
 
@@ -32,7 +32,7 @@ async def test_the_oracle_solves_every_task_and_every_call_of_it_is_right(tmp_pa
     with RunStore(tmp_path / "runs.sqlite") as store:
         for task in family.tasks():
             world, gold = family.world(task), family.oracle(task)
-            agent = Agent(ScriptedModel(list(spelled(gold))), config=AgentConfig(encoder="hash"), store=store)
+            agent = Agent(ScriptedModel(list(map(spelled, gold))), config=AgentConfig(encoder="hash"), store=store)
             run = await agent.run(task.prompt, circumstances=Circumstances(tools=world))
             events = [one.event for one in store.events(run.id)]
             episode = Episode(task, family.mode, run.answer, run.status, events, world)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _SERVICES: dict[Api, type[Tmdb] | type[Spotify]] = {"tmdb": Tmdb, "spotify": Spotify}
-_STARTS_WITHIN = 30.0
+_STOPS_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class MockServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._server.should_exit = self._server.force_exit = True
-        await asyncio.to_thread(self._thread.join, _STARTS_WITHIN)
+        await asyncio.to_thread(self._thread.join, _STOPS_WITHIN)
         self._listening.close()
 
     def open(self) -> str:

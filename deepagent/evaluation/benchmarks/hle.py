@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
+import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import resources
@@ -22,6 +24,7 @@ from deepagent.agent import ToolSource
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.evaluation.benchmarks.gaia import rows_of
+from deepagent.evaluation.judges import quoted
 from deepagent.models.weights import cache_folder
 
 _PROMPT = """{question}
@@ -82,7 +85,7 @@ class Hle(Benchmark[HleConfig]):
             reason, right = found
             judge.rule(reason, _RIGHT if right else _WRONG)
             return float(right)
-        question = _JUDGE.format(question=task.data["question"], gold=task.gold, answer=answer)
+        question = _JUDGE.format(question=task.data["question"], gold=task.gold, answer=quoted(answer))
         choice = await judge.choose(question, [_RIGHT, _WRONG])
         return None if choice is None else float(choice == _RIGHT)
 
@@ -131,5 +134,7 @@ def _picture(told: str, id: str) -> Path | None:
     path = cache_folder() / "hle" / f"{hashlib.sha256(data).hexdigest()[:24]}.{match['kind']}"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as written:
+            written.write(data)
+        os.replace(written.name, path)  # whole or not at all, whoever else writes it
     return path

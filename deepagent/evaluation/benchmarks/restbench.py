@@ -22,6 +22,7 @@ from pydantic import Field
 from deepagent.actions import Action, Answer, Call
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.evaluation.benchmarks.called import Called, calls, listed
+from deepagent.evaluation.judges import quoted
 from deepagent.toolsets.openapi.operations import Operation
 from deepagent.toolsets.openapi.security import Credential
 from deepagent.toolsets.openapi.toolset import OpenApi
@@ -144,7 +145,10 @@ class _RestBench(Benchmark[RestBenchConfig]):
             judge.rule("no call succeeded", _NOT)
             return 0.0
         question = _JUDGE.format(
-            service=self.service, query=episode.task.data["query"], calls=listed(made), answer=episode.answer
+            service=self.service,
+            query=episode.task.data["query"],
+            calls=quoted(listed(made)),
+            answer=quoted(episode.answer or ""),
         )
         choice = await judge.choose(question, [_FULFILLED, _NOT])
         return None if choice is None else float(choice == _FULFILLED)

@@ -22,6 +22,7 @@ from deepagent.actions import Action, Answer, Call
 from deepagent.agent import ToolSource
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.evaluation.benchmarks.called import Called, calls, listed
+from deepagent.evaluation.judges import quoted
 from deepagent.toolsets.secrets import Secret
 from deepagent.toolsets.toolbench.toolset import catalogue
 
@@ -118,7 +119,7 @@ class ToolBenchBenchmark(Benchmark[ToolBenchConfig]):
         if not answer:
             judge.rule("there is no answer", "Unsolved")
             return Value(published=_COIN, corrected=0.0 if data["solvable"] else None)
-        question = _SOLVED.format(query=data["query"], calls=listed(made), answer=answer)
+        question = _SOLVED.format(query=data["query"], calls=quoted(listed(made)), answer=quoted(answer))
         choices = ["Solved", "Unsolved", "Unsure"]
         votes = [await judge.choose(question, choices, seed=seed) for seed in range(self.config.votes)]
         told = [vote for vote in votes if vote is not None]

@@ -1,14 +1,13 @@
-"""Agents that need no model: an oracle that plays what the benchmark says, and one that answers nothing."""
+"""Agents that need no model play benchmarks, and episodes are made up for scorers."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deepagent import Agent, RunStore, ScriptedModel
-from deepagent.actions import Action, Call, Observation
+from deepagent.actions import Call, Observation
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Mode
-from deepagent.evaluation.known import spelled
+from deepagent.evaluation.known import KnownAnswers, Way
 from deepagent.evaluation.results import EpisodeResult
 from deepagent.evaluation.worker import Worker
 from deepagent.runs.events import Event, Intended, Observed, Status
@@ -23,48 +22,19 @@ async def play(
     benchmark: AnyBenchmark,
     folder: Path,
     *,
-    actions: Callable[[BenchmarkTask], Sequence[Action]],
+    actions: Way,
     tasks: Sequence[BenchmarkTask] | None = None,
     judge: ScriptedModel | None = None,
 ) -> dict[str, EpisodeResult]:
     """Run tasks with scripted actions, through the agent's own loop; results by task."""
-    chosen = list(tasks if tasks is not None else benchmark.tasks())
-    scripts: dict[str, list[str]] = {task.prompt: [spelled(action) for action in actions(task)] for task in chosen}
-    steps: dict[str, int] = defaultdict(int)
-    playing = ""
-
-    def reply(window: object) -> str:
-        step, steps[playing] = steps[playing], steps[playing] + 1
-        return scripts[playing][step] if step < len(scripts[playing]) else ""
-
+    known = KnownAnswers(actions, "scripted")
     results: dict[str, EpisodeResult] = {}
     with RunStore(folder / "runs.sqlite") as store:
-        async with (
-            benchmark,
-            Agent(
-                ScriptedModel(reply, context=200_000), benchmark.sources, config=PLAIN, judge=judge, store=store
-            ) as agent,
-        ):
-            for task in chosen:
-                playing = task.prompt
-                results[task.id] = await Worker(benchmark, agent, retries=0).episode(task, 0)
+        async with benchmark, Agent(known.model, benchmark.sources, config=PLAIN, judge=judge, store=store) as agent:
+            worker = Worker(benchmark, agent, retries=0, begin=known.begin)
+            for task in tasks if tasks is not None else benchmark.tasks():
+                results[task.id] = await worker.episode(task, 0)
     return results
-
-
-def oracle(benchmark: AnyBenchmark) -> Callable[[BenchmarkTask], Sequence[Action]]:
-    """The benchmark's own oracle."""
-
-    def actions(task: BenchmarkTask) -> Sequence[Action]:
-        known = benchmark.oracle(task)
-        assert known is not None, f"{task.id} has no oracle"
-        return known
-
-    return actions
-
-
-def empty(task: BenchmarkTask) -> Sequence[Action]:
-    """An agent that says nothing at all."""
-    return []
 
 
 Made = tuple[str, dict[str, Any], str, bool]

@@ -10,9 +10,10 @@ from deepagent.actions import Answer, Call
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import Episode
 from deepagent.evaluation.benchmarks.alfworld import AlfWorldBenchmark, AlfWorldConfig, called
+from deepagent.evaluation.known import empty, oracle
 from deepagent.evaluation.registry import get_benchmark
 from deepagent.toolsets.alfworld.toolset import AlfWorld
-from tests.evaluation.benchmarks.players import empty, oracle, play
+from tests.evaluation.benchmarks.players import play
 from tests.toolsets.test_alfworld import HEAT, WAY, small
 
 BENCHMARK = get_benchmark("alfworld")

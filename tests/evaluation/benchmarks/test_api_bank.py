@@ -2,8 +2,9 @@
 
 import pytest
 
+from deepagent.evaluation.known import empty, oracle
 from deepagent.evaluation.registry import get_benchmark
-from tests.evaluation.benchmarks.players import empty, episode, oracle, play
+from tests.evaluation.benchmarks.players import episode, play
 
 BENCHMARK = get_benchmark("api_bank")
 TASK = next(

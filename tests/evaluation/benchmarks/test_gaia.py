@@ -6,8 +6,9 @@ import pytest
 
 from deepagent.errors import UsageError
 from deepagent.evaluation.benchmarks.gaia import Gaia, GaiaConfig, same
+from deepagent.evaluation.known import empty, oracle
 from deepagent.evaluation.registry import get_benchmark
-from tests.evaluation.benchmarks.players import empty, oracle, play
+from tests.evaluation.benchmarks.players import play
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """WebShop's tasks and scorer; the reward itself is tested with the toolset."""
 
 from deepagent.actions import Answer, Call
+from deepagent.evaluation.known import empty, oracle
 from deepagent.evaluation.registry import get_benchmark
-from tests.evaluation.benchmarks.players import empty, oracle, play
+from tests.evaluation.benchmarks.players import play
 
 BENCHMARK = get_benchmark("webshop")
 
