@@ -8,6 +8,7 @@
 # make test-browser     the web page in a real browser (installs chromium and what drives it)
 # make screenshots      the pictures in docs/images, of runs with a scripted model
 # make test-faults      the whole fault programme: kills, cancellations, broken disks and servers, and a soak
+# make test-training    whole training runs: killed and resumed, with an adapter, in two processes (some minutes)
 # make test-mcp         the tests on a published MCP server (installs it with npm)
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
 # make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
@@ -23,7 +24,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: catalogue-107k run test test-vllm test-sandbox test-faults test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k run test test-vllm test-sandbox test-faults test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -55,6 +56,9 @@ screenshots: install
 test-faults: install
 	$(BIN)/python -m pytest tests/faults tests/runs tests/test_resume.py tests/test_faulty_server.py tests/models/test_faults.py \
 	    -m "heavy or not heavy" -rs
+
+test-training: install
+	$(BIN)/python -m pytest tests/training -m "heavy or not heavy" -rs --timeout 900
 
 test-mcp: install
 	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31
