@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from deepagent.agent import Agent, Circumstances
@@ -79,10 +80,10 @@ async def demonstrate(
         if actions is None:
             raise TrainingError(f"{benchmark.name} has no oracle: collect runs of a model instead")
         model = dictated(map(spelled, actions))
-        world = benchmark.world(task)
-        circumstances = Circumstances(tools=world, only=benchmark.offered(task))
         agent = Agent(model, benchmark.sources, config=config, store=store)
-        run = await agent.run(task.prompt, benchmark=f"{benchmark.name}/{task.id}", circumstances=circumstances)
+        async with benchmark.world(task) or nullcontext() as world:
+            circumstances = Circumstances(tools=world, only=benchmark.offered(task))
+            run = await agent.run(task.prompt, benchmark=f"{benchmark.name}/{task.id}", circumstances=circumstances)
         if run.status != "answered":
             raise TrainingError(f"the oracle of {task.id} does not reach an answer: {run.reason}")
         found += sequences((one.event for one in store.events(run.id)), model.tokenizer.decode)

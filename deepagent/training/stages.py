@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,9 @@ async def _texts(recipe: Recipe, benchmark: AnyBenchmark, output: Path) -> list[
             replies = list(map(spelled, benchmark.oracle(task) or ()))
             model = ScriptedModel(replies, context=1 << 20)
             agent = Agent(model, benchmark.sources, config=recipe.agent, store=store)
-            here = Circumstances(tools=benchmark.world(task), only=benchmark.offered(task))
-            await agent.run(task.prompt, circumstances=here)
+            async with benchmark.world(task) or nullcontext() as world:
+                here = Circumstances(tools=world, only=benchmark.offered(task))
+                await agent.run(task.prompt, circumstances=here)
             texts += [model.prompts[-1], *replies]
     return texts
 
