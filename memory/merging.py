@@ -25,6 +25,8 @@ from deepagent.runs.steps import Step
 _EVENTS = 8
 _RULES = 6
 _TOOLS = 20
+_COUNTED = 200
+"""Tools whose counts are carried on; memory shows fewer."""
 _SHORT = 120
 _THOUGHT_CHARS = 300
 _NO_PLAN = WorkingMemory(immediate_goal="", current_challenges="", next_actions=())
@@ -109,7 +111,7 @@ class Narrative:
     def tool(self, records: Sequence[ToolRecord]) -> ToolMemory:
         """Counted records with these words."""
         told = []
-        for record in records[-_TOOLS:]:
+        for record in records[-_COUNTED:]:
             pattern, experience = self.words.get(record.tool_name, ("", ""))
             told.append(record.model_copy(update={"response_pattern": pattern, "experience": experience}))
         return ToolMemory(tools_used=tuple(told), derived_rules=self.rules)

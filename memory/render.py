@@ -11,6 +11,8 @@ from deepagent.transcript import clipped
 
 _NARRATIVE = 0.4
 """Share of the room that the narrative may take; the ledger has the rest, and what the narrative leaves."""
+_TOOLS = 20
+"""Tools that are told of, those that were used last."""
 
 
 def render_memory(memory: Memory, limit: int) -> str:
@@ -58,7 +60,7 @@ def newest(texts: Sequence[str], limit: int) -> list[str]:
 def _narrative(memory: Memory) -> Iterator[tuple[int, str]]:
     """The lines in the order in which they are shown, each with its rank when there is not room for all."""
     episodic, working = memory.episodic, memory.working
-    for record in memory.tool.tools_used:
+    for record in memory.tool.tools_used[-_TOOLS:]:
         yield 4, _tool(record)
     for rule in memory.tool.derived_rules:
         yield 3, f"Rule: {rule.rule} (steps {', '.join(rule.steps)})"

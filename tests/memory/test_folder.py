@@ -309,3 +309,15 @@ async def test_without_tool_memory_nothing_is_asked_or_kept_of_tools():
     assert folding.memory.tool.tools_used == ()
     assert folding.memory.tools == ("add",)
     assert "Tool add" not in render_memory(folding.memory, 4000)
+
+
+def test_counts_are_carried_on_however_many_tools_there_are_and_memory_tells_of_the_last_ones():
+    folder = MemoryFolder(ScriptedModel(chat_replies=good), FoldConfig())
+    first = folder.from_log(
+        "t", [step(n, Call(name=f"tool_{n}_", arguments={}), "x") for n in range(1, 31)], None, 2000
+    )
+    memory = folder.from_log("t", [step(31, Call(name="tool_1_", arguments={}), "x")], first, 2000)
+    assert {record.tool_name: record.calls for record in memory.tool.tools_used}["tool_1_"] == 2
+    told = render_memory(memory, 100_000)
+    assert "Tool tool_1_: 2 calls" in told
+    assert told.count("\nTool ") <= 20
