@@ -25,3 +25,11 @@ def host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def same_origin(origin: str, host: str | None) -> bool:
+    """Whether an Origin header tells of a page of the server that a Host header names."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # no address at all
+        return False

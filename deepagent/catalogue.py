@@ -87,7 +87,7 @@ class Catalogue:
     async def search(self, query: str, k: int) -> list[Hit]:
         """The tools that fit a description best."""
         self._tools  # noqa: B018 (notices a change)
-        if self._building is None:
+        if self._building is None or _failed(self._building):
             # One task for all who wait: who gives up waiting does not end it, and it does not keep the process alive.
             self._building = asyncio.ensure_future(in_daemon_thread(self._open_or_build, {}))
         index: ToolIndex = await asyncio.shield(self._building)
@@ -113,6 +113,11 @@ class Catalogue:
     def _told(self, done: int, count: int) -> None:
         if not done:
             self._indexing(count)
+
+
+def _failed(building: asyncio.Future[ToolIndex]) -> bool:
+    """Whether it was broken off, with the run that began it, or went wrong: the next search tries again."""
+    return building.done() and (building.cancelled() or building.exception() is not None)
 
 
 def _fingerprint(encoder: str, names: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from deepagent.retrieval import HashEncoder, Hit, ToolIndex
 from deepagent.retrieval.catalogue import json_objects
 from deepagent.retrieval.choice import TUNED, open_encoder
 from deepagent.retrieval.segment import Record, record_of
-from deepagent.retrieval.storage import read_manifest
+from deepagent.retrieval.storage import building, read_manifest
 from deepagent.retrieval.text import clean
 from deepagent.sources import expand, read_sources
 from deepagent.toolsets.base import Host
@@ -75,7 +75,7 @@ def build(
       deepagent index build apis/ shop.yaml "mcp:npx some-server" my_tools.py --out my-index
     """
     chosen = open_encoder(encoder)
-    tools = _read(sources, distinct)
+    tools = _read(sources, distinct=distinct)
     with (
         _progress("encoding") as progress,
         interruptible(f"what was encoded is kept in {out}: the same command goes on"),
@@ -98,13 +98,16 @@ def update(
     Examples:
       deepagent index update my-index new_tools.jsonl --remove old_tool
     """
-    index = open_index(folder, encoder)
-    missing = [name for name in remove or () if name not in index]
-    if missing:
-        raise UsageError(f"the index holds no tool {missing[0]!r}; `deepagent index search` shows names")
-    with _progress("encoding") as progress:
-        index = index.updated(_read(sources or [], distinct=False), without=remove or (), progress=progress)
-    index.save(folder)
+    read_manifest(folder)  # only where an index is can one be changed
+    with building(folder):  # or of two changes at the same time one would be lost
+        index = open_index(folder, encoder)
+        missing = [name for name in remove or () if name not in index]
+        if missing:
+            raise UsageError(f"the index holds no tool {missing[0]!r}; `deepagent index search` shows names")
+        tools = _read(sources or [], index=index)
+        with _progress("encoding") as progress, interruptible("nothing was written"):
+            index = index.updated(tools, without=remove or (), progress=progress)
+        index.save(folder)
     typer.echo(f"{len(index)} tools in {folder}")
 
 
@@ -182,7 +185,7 @@ def read_wishes(path: Path) -> Iterator[Wish]:
         yield wish
 
 
-def _read(words: list[str], distinct: bool) -> list[Record]:
+def _read(words: list[str], *, distinct: bool = False, index: ToolIndex | None = None) -> list[Record]:
     """The tools of sources; says what could not be read."""
     refusals: list[tuple[str, str]] = []
 
@@ -192,7 +195,12 @@ def _read(words: list[str], distinct: bool) -> list[Record]:
             with _progress("reading") as progress:
                 told = progress or (lambda done, total: None)
                 found = read_sources(
-                    sources, host, distinct=distinct, progress=told, refused=lambda *one: refusals.append(one)
+                    sources,
+                    host,
+                    distinct=distinct,
+                    index=index,
+                    progress=told,
+                    refused=lambda *one: refusals.append(one),
                 )
                 return [record_of(entry) async for entry in found]
 

@@ -21,7 +21,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last chec
 
 def sft(config: Config, out: Out, model: From = None, resume: Resume = False) -> None:
     """Fine-tune on what the oracle of a task family does. The loss is on the model's own words only."""
-    recipe = _recipe(config, model)
+    recipe = _recipe(config)
+    if model is not None:
+        recipe = recipe.model_copy(update={"policy": recipe.policy.model_copy(update={"model": model})})
     with interruptible("what was learnt up to the last checkpoint stands: go on with --resume"):
         typer.echo(run_sft(recipe, out, say=say, resume=resume))
 
@@ -29,19 +31,16 @@ def sft(config: Config, out: Out, model: From = None, resume: Resume = False) ->
 def toolpo(config: Config, out: Out, model: From = None, resume: Resume = False) -> None:
     """Reinforce what solves tasks: the agent works on them, and its own log is the training data.
 
-    After `deepagent train sft` into the same folder it goes on from there.
+    After `deepagent train sft` into the same folder it goes on from there, unless --model is given.
     """
-    recipe = _recipe(config, model)
+    recipe, begin = _recipe(config), Path(model) if model is not None else None
     with interruptible("what was learnt up to the last checkpoint stands: go on with --resume"):
-        typer.echo(run_toolpo(recipe, out, say=say, resume=resume))
+        typer.echo(run_toolpo(recipe, out, say=say, resume=resume, begin=begin))
 
 
-def _recipe(config: Path, model: str | None) -> Recipe:
+def _recipe(config: Path) -> Recipe:
     try:
         import trl  # noqa: F401 (its absence is told before anything is begun)
     except ImportError as error:
         raise UsageError("training needs more packages: pip install 'deepagent[train]'") from error
-    recipe = settings.read(config, Recipe)
-    if model is None:
-        return recipe
-    return recipe.model_copy(update={"policy": recipe.policy.model_copy(update={"model": model})})
+    return settings.read(config, Recipe)

@@ -45,6 +45,7 @@ class Batcher:
         self._network = network
         self._most = most
         self._waiting: asyncio.Queue[Request] = asyncio.Queue()
+        self._promised: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -53,19 +54,25 @@ class Batcher:
         self._task = asyncio.create_task(self._serve())
 
     async def stop(self) -> None:
-        """End; what is being written is given up."""
+        """End; what waits or is being written is given up."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        for done in list(self._promised):
+            done.cancel()
 
     async def write(self, request: Request) -> None:
         """Return when the reply has ended.
 
         Raises:
-            ModelUnavailableError: the network failed.
+            ModelUnavailableError: the network failed, or the model is closed.
         """
+        if self._task is None:
+            raise ModelUnavailableError("the model is closed; enter it with `async with`")
         request.done = asyncio.get_running_loop().create_future()
+        self._promised.add(request.done)
+        request.done.add_done_callback(self._promised.discard)
         self._waiting.put_nowait(request)
         await request.done
 
@@ -85,10 +92,6 @@ class Batcher:
                 for request in batch:
                     if not request.done.done():
                         request.done.set_exception(failure)
-            except asyncio.CancelledError:
-                for request in batch:
-                    request.done.cancel()
-                raise
 
     async def _write_all(self, batch: list[Request]) -> None:
         if not batch:

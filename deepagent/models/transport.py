@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from deepagent.addresses import is_loopback
 from deepagent.errors import (
     BrokenReplyError,
     ContextOverflowError,
@@ -89,7 +89,7 @@ class Transport:
         self._timeout = timeout
         self._retries = retries
         self._key = api_key
-        self._local = _is_loopback(parts.hostname or "")
+        self._local = is_loopback(parts.hostname or "")
         self._bare = _API_BASE.search(parts.path) is not None
         self._proxy = None if self._local else _proxy(parts.scheme, parts.hostname or "")
         self._session: aiohttp.ClientSession | None = None
@@ -345,10 +345,3 @@ def _said(error: Exception) -> str:
 def _proxy(scheme: str, host: str) -> str | None:
     """The proxy that the environment names for a host."""
     return None if proxy_bypass(host) else getproxies().get(scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -51,7 +51,7 @@ def read_entries(path: Path) -> list[Entry]:
     entries = []
     lines: dict[str, int] = {}
     for line, row in rows:
-        id_ = str(row.get("id") or "")
+        id_ = "" if row.get("id") is None else str(row["id"])
         if id_ and id_ in lines:
             told = f"{path}: lines {lines[id_]} and {line} have the same id {id_[:80]!r}"
             raise UsageError(f"{told}; give each tool its own")

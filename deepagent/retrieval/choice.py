@@ -11,7 +11,7 @@ from deepagent.retrieval.encoders import Encoder, HashEncoder, SentenceEncoder
 from deepagent.retrieval.onnx import MODEL, OnnxEncoder
 
 TUNED = "minilm-tools"
-"""The encoder that comes with the package: MiniLM tuned on tool search. See `weights/minilm-tools/README.md`."""
+"""The encoder that comes with the package: MiniLM tuned on tool search. See `weights/minilm-tools/MODEL_CARD.md`."""
 
 ENCODERS = (TUNED, "hash")
 """Encoders that are there without any download."""

@@ -27,22 +27,6 @@ TIE = 6
 """Decimals at which scores count as equal: the last bits of a product depend on where a row lies in memory."""
 
 
-def propose(dense: Matrix, lexical: Matrix, depth: int = DEPTH) -> NDArray[np.intp]:
-    """Return the candidates: the rows that are among the best `depth` of any part by any kind of search, ascending.
-
-    Args:
-        dense: cosines with all tools, shape (parts, tools).
-        lexical: BM25 scores of the same shape.
-        depth: how many rows each kind of search proposes for each part.
-    """
-    import numpy as np
-
-    if depth >= dense.shape[1]:
-        return np.arange(dense.shape[1])
-    ranked = (-np.concatenate((dense, lexical)).round(TIE)).argsort(axis=1, kind="stable")
-    return np.unique(ranked[:, :depth])
-
-
 def fuse(dense: Matrix, lexical: Matrix, toolsets: NDArray[np.integer]) -> Vector:
     """Return one score per candidate, between 0 and 1.
 

@@ -16,6 +16,7 @@ from deepagent.retrieval.fusion import DEPTH, TIE, fuse
 from deepagent.retrieval.lexical import LexicalIndex
 from deepagent.retrieval.segment import Record, Segment, records_of
 from deepagent.retrieval.storage import Part
+from deepagent.retrieval.strings import encoded
 from deepagent.retrieval.text import query_parts
 from deepagent.tools import ToolSpec
 
@@ -179,7 +180,7 @@ class ToolIndex:
         Raises:
             ToolDefinitionError: two tools have the same name, or a schema cannot be written as JSON.
         """
-        return self._changed(records_of(tools), (name.encode() for name in without), None, progress)
+        return self._changed(records_of(tools), (encoded(name) for name in without), None, progress)
 
     def _changed(
         self,
@@ -309,7 +310,7 @@ class ToolIndex:
 
         masks = []
         for segment, *_ in self._parts:
-            number = segment.toolsets.find(name.encode())
+            number = segment.toolsets.find(encoded(name))
             masks.append(np.zeros(len(segment), bool) if number is None else segment.toolset == number)
         mask: Mask = np.concatenate(masks)
         return mask if self._alive is None else mask & self._alive
@@ -330,7 +331,7 @@ class ToolIndex:
 
     def entry(self, name: str) -> Entry | None:
         """Return the tool of this name with what is known of where it comes from, if there is one."""
-        row = self._find(name.encode())
+        row = self._find(encoded(name))
         return None if row is None else self._entry(row)
 
     @property
@@ -342,7 +343,7 @@ class ToolIndex:
         return self._count
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name.encode()) is not None
+        return isinstance(name, str) and self._find(encoded(name)) is not None
 
     def _find(self, name: bytes) -> int | None:
         for (segment, *_), first in zip(self._parts, self._firsts, strict=True):

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     Offsets = NDArray[np.int64]
 
 
+def encoded(name: str) -> bytes:
+    """The bytes of a name; those of text that is not Unicode are no other name's."""
+    return name.encode("utf-8", "surrogatepass")
+
+
 class Strings(Sequence[bytes]):
     """Byte strings end to end.
 

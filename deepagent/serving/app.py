@@ -75,7 +75,9 @@ def create_app(searcher: BatchSearch, caller: Caller, *, token: str | None, host
         return JSONResponse({"tools": [hit.model_dump(mode="json") for hit in hits]})
 
     mcp = mcp_server(searcher, caller)
-    streamable = mcp.streamable_http_app(streamable_http_path="/", transport_security=_UNGUARDED)
+    streamable = mcp.streamable_http_app(
+        streamable_http_path="/", transport_security=_UNGUARDED, max_request_body_size=MAX_BODY
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

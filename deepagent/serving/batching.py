@@ -91,8 +91,12 @@ class BatchSearch:
         end = 0
         for wish in wishes:
             start, end = end, end + len(wish.parts)
-            hits = self.index.search_encoded(wish.parts, vectors[start:end], wish.k, toolset=wish.toolset)
-            loop.call_soon_threadsafe(_set, wish.answer, hits)
+            try:
+                hits = self.index.search_encoded(wish.parts, vectors[start:end], wish.k, toolset=wish.toolset)
+            except Exception as error:  # this caller's alone; were it raised, nobody would ever be answered again
+                loop.call_soon_threadsafe(_fail, wish.answer, error)
+            else:
+                loop.call_soon_threadsafe(_set, wish.answer, hits)
 
 
 def _set(answer: asyncio.Future[list[Hit]], hits: list[Hit]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deepagent.addresses import host_name
+from deepagent.addresses import host_name, same_origin
 
 MAX_BODY = 1_000_000
 """Bytes of a request: a query is cut at 4,000 characters, and arguments of calls are seldom long."""
@@ -39,7 +38,7 @@ class Guard:
         if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
             return refusal(421, "this server is not addressed by that name; use http://127.0.0.1")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if origin is not None and not same_origin(origin, headers.get("host")):
             return refusal(403, "pages of other servers may not use this one")
         if self._token is not None and scope["path"] not in _OPEN and not self._shown(headers):
             answer = refusal(401, "show the server's token: Authorization: Bearer TOKEN")
@@ -53,7 +52,7 @@ class Guard:
     def _shown(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
         # In constant time, so that nobody can guess the token letter by letter.
-        right = hmac.compare_digest(given.strip().encode(), (self._token or "").encode())
+        right = hmac.compare_digest(given.strip().encode("latin-1"), (self._token or "").encode())
         return right and kind.lower() == "bearer"
 
 

@@ -33,7 +33,7 @@ def mcp_server(searcher: BatchSearch, caller: Caller) -> MCPServer[Any]:
         "deepagent-tools", instructions=instructions, version=__version__, log_level="WARNING"
     )
 
-    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
+    @server.tool(annotations=ToolAnnotations(read_only_hint=True))  # type: ignore[untyped-decorator]  # mypy skips the SDK
     async def search_tools(
         query: Annotated[str, Field(description="What the tool should do, in plain words.")],
         k: Annotated[int, Field(ge=1, le=_MOST, description="Most tools to return.")] = 5,
@@ -57,7 +57,7 @@ def mcp_server(searcher: BatchSearch, caller: Caller) -> MCPServer[Any]:
             for hit in hits
         ]
 
-    @server.tool(annotations=ToolAnnotations(open_world_hint=True))
+    @server.tool(annotations=ToolAnnotations(open_world_hint=True))  # type: ignore[untyped-decorator]
     async def call_tool(
         name: Annotated[str, Field(description="Exact name of a tool that search_tools found.")],
         arguments: Annotated[dict[str, Any], Field(description="Its arguments, by name.")],

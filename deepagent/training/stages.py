@@ -79,7 +79,7 @@ def run_sft(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) -> 
     return _save(trainer, tokenizer, output)
 
 
-def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) -> Path:
+def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False, begin: Path | None = None) -> Path:
     """Learn from rollouts; returns the folder of what was trained.
 
     Args:
@@ -87,6 +87,7 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) 
         output: folder for the model, checkpoints and runs.
         say: told of progress.
         resume: go on from the last checkpoint in the folder.
+        begin: the model to begin with; left out, what training has left in the output folder, or else the recipe's.
 
     Raises:
         UsageError: the recipe lacks the part, or a setting is wrong.
@@ -101,7 +102,7 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) 
     if part is None:
         raise UsageError("the recipe has no part `toolpo`")
     benchmark = make_benchmark(part.tasks)
-    folder = _beginning(recipe, benchmark, output, say)
+    folder = begin or _beginning(recipe, benchmark, output, say)
     network, tokenizer, adapted = _load(folder)
     policy, method = recipe.policy, part.method
     args = _arguments(
@@ -131,11 +132,12 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) 
 
 
 def _beginning(recipe: Recipe, benchmark: AnyBenchmark, output: Path, say: Say) -> Path:
-    """The model to begin with: the recipe's, what SFT left in the output folder, or a tiny one."""
+    """The model to begin with: what training has left in the output folder, the recipe's, or a tiny one."""
+    if (output / MODEL).is_dir():
+        say(f"going on from {output / MODEL}")
+        return output / MODEL
     if recipe.policy.model is not None:
         return Path(recipe.policy.model)
-    if (output / MODEL).is_dir():
-        return output / MODEL
     return _tiny(recipe, benchmark, output, say)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hmac
 import secrets
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deepagent.addresses import host_name
+from deepagent.addresses import host_name, same_origin
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -67,7 +67,9 @@ class Guard:
         headers = Headers(scope=scope)
         if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
             return PlainTextResponse("This server is not addressed by that name; use http://127.0.0.1.", 421)
-        if scope["method"] not in ("GET", "HEAD") and not _same_origin(headers):
+        origin = headers.get("origin")  # browsers say from which page a change comes
+        ours = origin is not None and same_origin(origin, headers.get("host"))
+        if scope["method"] not in ("GET", "HEAD") and not ours:
             return PlainTextResponse("Only this server's own pages may change anything.", 403)
         return self._token_refusal(scope, headers) if self._token else None
 
@@ -98,12 +100,6 @@ class Forms:
     def marked(self, given: object) -> bool:
         """Whether a form brought the mark."""
         return isinstance(given, str) and hmac.compare_digest(given.encode(), self.mark.encode())
-
-
-def _same_origin(headers: Headers) -> bool:
-    """Whether the browser says that the request comes from a page of this very server."""
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == headers.get("host")
 
 
 def _cookie(headers: Headers) -> str:

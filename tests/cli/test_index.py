@@ -11,6 +11,7 @@ import pytest
 
 import deepagent.retrieval
 from deepagent.retrieval.choice import TUNED
+from deepagent.retrieval.storage import building
 
 PACKAGE = Path(deepagent.retrieval.__file__).parent
 
@@ -185,6 +186,17 @@ def test_two_tools_with_one_id_are_named(tmp_path: Path):
 def test_ids_tell_tools_of_one_name_apart(tmp_path: Path):
     (tmp_path / "tools.jsonl").write_text('{"id": "a", "name": "x"}\n{"id": "b", "name": "x"}')
     assert build(tmp_path / "tools.jsonl", tmp_path / "index").returncode == 0
+
+
+def test_an_index_that_is_being_built_takes_no_changes(source: Path, tmp_path: Path):
+    build(source, tmp_path / "index")
+    with building(tmp_path / "index"):
+        refused = index("update", tmp_path / "index", "--remove", "forecast")
+    assert "another process is building" in " ".join(refused.stderr.split())
+    assert index("update", tmp_path / "index", "--remove", "forecast").returncode == 0
+    refused = index("update", tmp_path / "none", "--remove", "forecast")
+    assert "there is no tool index" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "none").exists()
 
 
 def test_an_index_takes_changes(source: Path, tmp_path: Path):

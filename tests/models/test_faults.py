@@ -419,7 +419,7 @@ async def test_a_server_that_quotes_the_key_does_not_give_it_away():
 async def test_passwords_of_other_programs_are_not_sent(tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("default login user password hunter2\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setattr(transport, "_is_loopback", lambda host: False)
+    monkeypatch.setattr(transport, "is_loopback", lambda host: False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     async with FakeServer() as server:
         await ask(server)

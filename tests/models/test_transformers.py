@@ -105,6 +105,18 @@ async def test_a_run_that_is_cancelled_leaves_the_others_alone(model: Transforme
     assert (await kept).segment.token_ids == expected.segment.token_ids
 
 
+async def test_closing_gives_up_what_waits_and_what_comes_later_is_refused(folder: Path):
+    async with TransformersModel.load(folder) as opened:
+        window = await window_for(opened, "tea")
+        waiting = [asyncio.create_task(opened.generate(window, sampled(seed))) for seed in range(3)]
+        await asyncio.sleep(0)
+    done, _ = await asyncio.wait(waiting, timeout=10)
+    assert all(task.cancelled() for task in done)
+    assert len(done) == 3
+    with pytest.raises(ModelUnavailableError, match="closed"):
+        await opened.generate(window, sampled(0))
+
+
 async def test_a_prompt_without_room_is_refused(model: TransformersModel):
     with pytest.raises(ContextOverflowError):
         await model.generate(await window_for(model, "tea " * 400), sampled(0))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deepagent.errors import UsageError
 from deepagent.retrieval import read_catalogue
+from deepagent.retrieval.catalogue import read_entries
 from deepagent.retrieval.text import tool_text
 from deepagent.tools import ToolSpec
 
@@ -26,6 +27,11 @@ def test_tools_are_read_in_their_order(tmp_path: Path):
         ToolSpec(name="b", toolset="w", parameters=schema),
         ToolSpec(name="a", description="A."),
     ]
+
+
+def test_ids_may_be_numbers_and_zero_too(tmp_path: Path):
+    path = write(tmp_path, {"id": 0, "name": "a"}, {"id": 1, "name": "b"}, {"id": None, "name": "c"})
+    assert [entry.known_as for entry in read_entries(path)] == ["0", "1", "c"]
 
 
 def test_gzip_is_read_by_its_ending(tmp_path: Path):

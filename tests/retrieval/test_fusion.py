@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from deepagent.retrieval.fusion import LEXICAL_WEIGHT, TOOLSET_WEIGHT, fuse, propose
+from deepagent.retrieval.fusion import LEXICAL_WEIGHT, TOOLSET_WEIGHT, fuse
 
 ALONE = np.array([-1, -1])
 """Two tools of no toolset."""
@@ -45,28 +45,6 @@ def test_what_one_sentence_needs_is_found_beside_what_all_of_it_is_about():
 
 def test_without_any_likeness_all_scores_are_zero():
     assert fuse(np.float32([[-0.5, 0]]), np.float32([[0, 0]]), ALONE).tolist() == [0, 0]
-
-
-@given(st.data(), SHAPES, st.integers(1, 7))
-def test_candidates_are_the_best_of_any_part_by_any_search(data: st.DataObject, shape: tuple[int, int], depth: int):
-    dense = data.draw(arrays(np.float32, shape, elements=st.floats(-1, 1, width=32)))
-    lexical = data.draw(arrays(np.float32, shape, elements=st.floats(0, 1000, width=32)))
-    rows = propose(dense, lexical, depth)
-    assert rows.tolist() == sorted(set(rows.tolist()))
-    assert min(depth, shape[1]) <= len(rows) <= shape[1]
-    left_out = sorted(set(range(shape[1])) - set(rows.tolist()))
-    for scores in (*dense, *lexical):
-        assert all(sum(scores.round(6) >= scores[row].round(6)) > depth for row in left_out)
-
-
-@given(st.data(), SHAPES)
-def test_candidates_score_as_they_would_in_the_whole_catalogue(data: st.DataObject, shape: tuple[int, int]):
-    dense = data.draw(arrays(np.float32, shape, elements=st.floats(-1, 1, width=16), unique=True))
-    lexical = data.draw(arrays(np.float32, shape, elements=st.floats(0, 1000, width=16), unique=True))
-    rows = propose(dense, lexical, 1)
-    assert fuse(dense[:, rows], lexical[:, rows], alone(rows[None])) == pytest.approx(
-        fuse(dense, lexical, alone(dense))[rows]
-    )
 
 
 def test_a_tool_gains_from_the_best_of_its_toolset():

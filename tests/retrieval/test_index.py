@@ -129,6 +129,27 @@ def test_no_description_is_too_strange():
     assert names(index, "明日の天気", 1) == ["t5"]
 
 
+def test_a_name_that_is_no_text_is_of_no_tool(shop: ToolIndex):
+    assert shop.get("\udcff") is None
+    assert "\udcff" not in shop
+    assert shop.search("rain", toolset="\udcff") == []
+    assert shop.updated(without=["\udcff"]) is shop
+
+
+@given(DESCRIPTIONS, st.integers(1, 5))
+def test_candidates_are_the_best_of_any_part_by_any_search(descriptions: set[frozenset[str]], depth: int):
+    index = ToolIndex.build(catalogue(descriptions), HashEncoder(32))
+    parts = ["alpha bicycle. cinema dolphin elephant", "alpha bicycle.", "cinema dolphin elephant"]
+    vectors = HashEncoder(32).encode(parts)
+    lexical = index._lexical.scores(parts)
+    rows = index._candidates(vectors, lexical, depth, None, exact=True)
+    assert rows.tolist() == sorted(set(rows.tolist()))
+    left_out = np.setdiff1d(np.arange(len(index)), rows)
+    for scores in (*index._cosines(vectors, np.arange(len(index))), *lexical):
+        # As many others as are proposed are at least as good as each that was left out.
+        assert all((scores[rows] >= scores[row] - 1e-6).sum() >= depth for row in left_out if scores[row] > 0)
+
+
 def test_an_index_of_nothing_finds_nothing():
     assert ToolIndex.build([], HashEncoder()).search("rain") == []
 

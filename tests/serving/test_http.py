@@ -89,16 +89,26 @@ def test_a_token_is_needed_where_there_is_one(folder: Path):
         assert ask(f"{url}/mcp/", {"jsonrpc": "2.0", "id": 1, "method": "ping"})[0] == 401
 
 
-@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
+def test_a_token_may_hold_any_letters(folder: Path):
+    with served(folder, "pässword") as url:
+        shown = {"Authorization": "Bearer pässword".encode().decode("latin-1")}  # as bytes of UTF-8, like curl's
+        assert ask(f"{url}/retrieve", {"query": "orders"}, **shown)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://[::1"}],
+)
 def test_pages_of_other_servers_are_refused(folder: Path, headers: dict[str, str]):
     with served(folder) as url:
         for path in ("/retrieve", "/mcp/"):
             assert ask(f"{url}{path}", {"query": "orders"}, **headers)[0] in (403, 421)
 
 
-def test_a_body_without_a_length_is_limited_too(folder: Path):
+@pytest.mark.parametrize("path", ["/retrieve", "/mcp/"])
+def test_a_body_without_a_length_is_limited_too(folder: Path, path: str):
     with served(folder) as url, closing(http.client.HTTPConnection(url.removeprefix("http://"))) as connection:
-        connection.request("POST", "/retrieve", body=iter([b"x" * 100_000] * 11), encode_chunked=True)
+        connection.request("POST", path, body=iter([b"x" * 100_000] * 11), encode_chunked=True)
         assert connection.getresponse().status == 413
 
 
@@ -155,4 +165,21 @@ async def test_a_failing_encoder_fails_those_who_asked_and_nobody_later(folder: 
         with pytest.raises(RuntimeError, match="out of order"):
             await searcher.search("orders", 1)
         encoder.fails = False
+        assert len(await searcher.search("orders", 1)) == 1
+
+
+async def test_a_search_that_fails_fails_alone_and_others_are_answered(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    search = ToolIndex.search_encoded
+
+    def moody(index: ToolIndex, *asked: Any, toolset: str | None = None) -> Any:
+        if toolset == "broken":
+            raise RuntimeError("out of order")
+        return search(index, *asked, toolset=toolset)
+
+    monkeypatch.setattr(ToolIndex, "search_encoded", moody)
+    async with asyncio.timeout(30), BatchSearch(ToolIndex.open(folder / "index", HashEncoder())) as searcher:
+        asked = [searcher.search("orders", 1, toolset=toolset) for toolset in ("broken", None)]
+        broken, whole = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(broken, RuntimeError)
+        assert len(whole) == 1
         assert len(await searcher.search("orders", 1)) == 1

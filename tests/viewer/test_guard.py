@@ -30,7 +30,7 @@ def test_the_machine_s_own_names_are(page, host):
     assert page.get("/", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "http://127.0.0.1:9999"])
+@pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "http://127.0.0.1:9999", "http://[::1"])
 def test_no_other_site_s_page_may_change_anything(page, origin):
     headers = {} if origin is None else {"origin": origin}
     assert page.post("/runs/x/decide", headers=headers).status_code == 403

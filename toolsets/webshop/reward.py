@@ -129,4 +129,5 @@ def _alike(one: str, other: str) -> bool:
         from rapidfuzz import fuzz, utils
     except ImportError as error:
         raise UsageError("WebShop's reward needs rapidfuzz; pip install 'deepagent[benchmarks]'") from error
-    return round(fuzz.token_set_ratio(one, other, processor=utils.default_process)) > _ALIKE
+    likeness: float = fuzz.token_set_ratio(one, other, processor=utils.default_process)
+    return round(likeness) > _ALIKE

@@ -138,7 +138,8 @@ class _Loop:
         number, place = divmod(self.step, self._length)
         if place == 0:
             self._epoch = self._drawn(number)
-        loss = self._gradients(self._epoch[place])
+        # How many batches made-up wishes fill depends a little on how they are drawn.
+        loss = self._gradients(self._epoch[place % len(self._epoch)])
         torch.nn.utils.clip_grad_norm_(list(self._encoder.trained.values()), 1.0)
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * min(

@@ -49,6 +49,17 @@ def losses(base: Path, out: Path, config: RetrieverTraining = CONFIG, stop: int 
     return told
 
 
+def test_epochs_of_made_up_wishes_may_differ_in_length(base: Path, tmp_path: Path):
+    pools = [
+        Pool([Example.of(f"find {word} {n}", [f"get {word} {n}"], []) for n in range(13 + place)], run=12)
+        for place, word in enumerate(WORDS)
+    ]
+    config = RetrieverTraining(epochs=6, batch=16, warmup=2, frozen_layers=0, max_tokens=8)
+    told: list[Progress] = []
+    train(pools, base, tmp_path / "encoder", config, told.append)
+    assert told[-1].step == told[-1].steps
+
+
 def test_what_was_trained_finds_the_tools(base: Path, tmp_path: Path):
     told = losses(base, tmp_path / "encoder")
     assert told[-1] < told[0]
