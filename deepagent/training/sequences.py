@@ -1,8 +1,8 @@
 """From the log of a run to the token sequences that training sees.
 
 A run with k folds is k+1 windows, and each window is one sequence: its opening is the prompt; what the model wrote and
-what was appended is the completion. A reply that was left out of the stream, because it invented a result or repeated
-itself, was still the policy's choice: it is a sequence of its own, behind the stream as it stood.
+what was appended is the completion. A reply that was left out of the stream, because it invented a result, repeated
+itself or came to nothing, was still the policy's choice: it is a sequence of its own, behind the stream as it stood.
 
 Tokens are those that the server generated, never tokenised again.
 """
@@ -74,7 +74,8 @@ def sequences(events: Iterable[Event], decode: Decode) -> list[TrainingSequence]
             step = event.step
             reply.append(event.generated.segment)
         elif isinstance(event, Observed | Noticed):
-            dropped = isinstance(event, Observed) and event.dropped
+            # Where an answer is demanded, the window does not hold what the model wrote last and nobody dealt with.
+            dropped = event.dropped if isinstance(event, Observed) else bool(reply)
             if dropped:
                 streams.insert(-1, streams[-1].fork())
             streams[-2 if dropped else -1].write(reply, starts.get(step), step, decode)

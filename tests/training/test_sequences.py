@@ -123,3 +123,30 @@ async def test_runs_without_logprobs_or_tokens_are_refused(tmp_path: Path):
     recording = await record([answer("3")], tmp_path)
     with pytest.raises(TrainingError, match="logprobs: true"):
         sequences(recording.events, decoder(recording))
+
+
+async def test_every_reply_is_learnt_from_behind_what_the_model_saw(tmp_path: Path):
+    """Also a fold that was asked for in vain, after which the answer is demanded."""
+
+    @tool
+    def lever(n: int) -> str:
+        """Pull a lever."""
+        raise RuntimeError("It is stuck.")
+
+    config = AgentConfig(encoder="hash", sampling=Sampling(logprobs=True), fold=FoldConfig(shrink=0.99), execute="off")
+    fold = "Enough.\n<fold_thought>"
+    recording = await record(
+        [call("lever", n=1), fold, call("lever", n=2), fold, answer("none")],
+        tmp_path,
+        tools=[lever],
+        config=config,
+        chat_replies=lambda messages, schema: "{}",
+    )
+    assert recording.run.status == "forced"
+    learnt = [
+        (*sequence.prompt_ids, *sequence.completion_ids) for sequence in sequences(recording.events, decoder(recording))
+    ]
+    seen = [ids for _, ids in rebuild_prompts(recording.events)]
+    for ids, event in zip(seen, recording.of(Replied), strict=True):
+        behind = (*ids, *event.generated.segment.token_ids)
+        assert any(one[: len(behind)] == behind for one in learnt)
