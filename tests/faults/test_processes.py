@@ -1,9 +1,10 @@
 """The command as a process that is killed, interrupted and ended, and then goes on."""
 
-import contextlib
+import asyncio
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -95,42 +96,94 @@ def hanging(server: ScriptServer) -> None:
     server.faults = [hang]
 
 
+def held(server: ScriptServer) -> threading.Event:
+    """The server gives its first reply when the event is set."""
+    let_go = threading.Event()
+
+    async def hold(exchange) -> None:
+        await asyncio.to_thread(let_go.wait)
+        await server.generate(exchange)
+
+    server.faults = [hold]
+    return let_go
+
+
 def begin(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*arguments), env=environment, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    """The command in a process; what it says on stderr is in `said(folder)`, also while it runs."""
+    with (folder / "stderr.txt").open("w") as stderr:
+        return subprocess.Popen(
+            command(*arguments), env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr, text=True
+        )
+
+
+def said(folder: Path) -> str:
+    return (folder / "stderr.txt").read_text()
 
 
 def wait_for(condition, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 50
     while not condition():
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, "it ended before"
         assert time.monotonic() < end, "it never came so far"
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_in_order_and_it_goes_on(deepagent, environment, tmp_path, config, number, code):
+def logged(folder: Path) -> tuple[str, list[int]]:
+    """How the only run stands, and its steps with an outcome."""
+    with RunStore(folder / "runs.sqlite") as store:
+        (run,) = store.runs()
+        return run.state, [one.event.step for one in store.events(run.id) if isinstance(one.event, Observed)]
+
+
+def test_sigint_once_lets_the_step_end_and_then_stops(deepagent, environment, tmp_path, config):
+    server = ByProgress([execute("print(6 * 7)"), answer("42")])
+    let_go = held(server)
+    with serving(server) as url:
+        process = begin(environment, tmp_path, "run", "-m", url, "-c", "config.yaml", "Work.")
+        try:
+            wait_for(lambda: server.generations, process)
+            process.send_signal(signal.SIGINT)
+            wait_for(lambda: "stopping after this step; Ctrl-C again stops at once" in said(tmp_path), process)
+        finally:
+            let_go.set()
+        assert process.wait(50) == 130
+        assert "stopped after step 1, as asked; go on: deepagent run --resume" in said(tmp_path)
+        assert logged(tmp_path) == ("interrupted", [1]), "the step has ended, and no other was begun"
+        assert server.asked == 1
+        assert deepagent("run", "--resume", "last").returncode == 0
+    assert server.asked == 2, "the first reply was not asked for again"
+    assert logged(tmp_path) == ("answered", [1])
+
+
+def test_sigint_twice_stops_at_once(deepagent, environment, tmp_path, config):
     server = ByProgress([execute("print(6 * 7)"), answer("42")])
     hanging(server)
     with serving(server) as url:
         process = begin(environment, tmp_path, "run", "-m", url, "-c", "config.yaml", "Work.")
         wait_for(lambda: server.generations, process)
-        process.send_signal(number)
-        if number == signal.SIGINT:  # once lets the step end, twice ends now
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(5)
-            if process.poll() is None:
-                process.send_signal(number)
-        _, said = process.communicate(timeout=50)
-        assert process.returncode == code, said
-        assert "--resume" in said
-        with RunStore(tmp_path / "runs.sqlite") as store:
-            assert store.runs()[0].state == "interrupted"
-        done = deepagent("run", "--resume", "last")
-        assert done.returncode == 0, done.stderr
-    with RunStore(tmp_path / "runs.sqlite") as store:
-        assert store.runs()[0].ended.answer == "42"
+        process.send_signal(signal.SIGINT)
+        wait_for(lambda: "stopping after this step" in said(tmp_path), process)
+        assert process.poll() is None, "once is not enough where the step does not end"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(50) == 130
+        assert "interrupted; go on: deepagent run --resume" in said(tmp_path)
+        assert logged(tmp_path) == ("interrupted", [])
+        assert deepagent("run", "--resume", "last").returncode == 0
+    assert logged(tmp_path) == ("answered", [1])
+
+
+def test_sigterm_stops_at_once(deepagent, environment, tmp_path, config):
+    server = ByProgress([execute("print(6 * 7)"), answer("42")])
+    hanging(server)
+    with serving(server) as url:
+        process = begin(environment, tmp_path, "run", "-m", url, "-c", "config.yaml", "Work.")
+        wait_for(lambda: server.generations, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(50) == 143
+        assert "ended by SIGTERM; go on: deepagent run --resume" in said(tmp_path)
+        assert logged(tmp_path) == ("interrupted", [])
+        assert deepagent("run", "--resume", "last").returncode == 0
+    assert logged(tmp_path) == ("answered", [1])
 
 
 def test_two_processes_never_work_on_one_run(deepagent, environment, tmp_path, config):
@@ -142,7 +195,7 @@ def test_two_processes_never_work_on_one_run(deepagent, environment, tmp_path, c
         refused = complaint(deepagent("run", "--resume", "last"), 2)
         assert f"at work in process {process.pid}" in refused
         process.kill()
-        process.communicate()
+        process.wait()
         assert deepagent("run", "--resume", "last").returncode == 0
 
 
