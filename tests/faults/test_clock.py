@@ -1,4 +1,4 @@
-"""The wall clock is set back, again and again, while runs are at work: nothing may care but the times that are shown."""
+"""The wall clock is set back, again and again, while runs are at work: only the times that are shown may care."""
 
 import asyncio
 import time
@@ -94,7 +94,7 @@ async def test_what_was_spent_before_counts_against_a_limit_of_time(tmp_path, cl
         config = HASHED.model_copy(update={"limits": Limits(seconds=0.1)})
         again = await Agent(WatchedModel([answer("7")]), TOOLS, config=config, store=store).resume(run)
     assert again.status == "forced", "its time was over when it began again"
-    assert again.seconds >= spent.seconds
+    assert again.seconds >= 0.2
 
 
 async def test_a_run_keeps_its_owner_and_a_dead_one_is_noticed(tmp_path, clock, monkeypatch):
