@@ -7,7 +7,8 @@
 # make bench-memory     endurance, what folds keep and cost (hours with the embedded model; goes on when it is cut off)
 # make test-browser     the web page in a real browser (installs chromium and what drives it)
 # make screenshots      the pictures in docs/images, of runs with a scripted model
-# make test-faults      the whole fault programme: kills, cancellations, broken disks and servers, and a soak
+# make test-faults      the whole fault programme: kills, signals, cancellations, broken disks and servers, clocks, a soak
+# make test-killed-model  a run of the default model that is killed in its middle and goes on (fetches 1.1 GB of weights)
 # make test-training    whole training runs: killed and resumed, with an adapter, in two processes (some minutes)
 # make test-mcp         the tests on a published MCP server (installs it with npm)
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
@@ -24,7 +25,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: catalogue-107k run test test-vllm test-sandbox test-faults test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k run test test-vllm test-sandbox test-faults test-killed-model test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -59,6 +60,10 @@ test-faults: install
 
 test-training: install
 	$(BIN)/python -m pytest tests/training -m "heavy or not heavy" -rs --timeout 900
+
+test-killed-model: install
+	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
+	$(BIN)/python -m pytest -m "weights and heavy" -rs tests/test_embedded_kill.py
 
 test-mcp: install
 	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31

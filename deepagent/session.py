@@ -127,6 +127,7 @@ class Session:
         self._pending: Pending | None = None  # a reply that was left in the middle of something
         self._unlogged: list[Event] = []
         self._stopping = False
+        self._begun = False  # until then the log stays as it is, whatever fails
         self._seen = False  # whether any action has brought more than tools
         self._grammar: tuple[int, Grammar | None] = (0, None)  # for so many tools within reach
 
@@ -154,6 +155,7 @@ class Session:
 
         async def begin() -> None:
             self._log.append(started)
+            self._begun = True
             await self._windows.open_first()
 
         return await self._to_the_end(begin)
@@ -174,13 +176,14 @@ class Session:
             self._earlier.learn(self._log.id, self._windows.remembered(), self._catalogue.get)
             return ended
         except (OperatorError, UsageError) as error:
-            if self._log.length:  # else the disk has not taken even the beginning
+            if self._begun:
                 self._end("failed", str(error))
             raise
         except asyncio.CancelledError:
             approvals = self._performer.approvals
             waiting = approvals is not None and approvals.waiting
-            self._end(*(("waiting", "a call waits for approval") if waiting else ("interrupted", "interrupted")))
+            if self._begun:
+                self._end(*(("waiting", "a call waits for approval") if waiting else ("interrupted", "interrupted")))
             raise
         finally:
             beating.cancel()
@@ -212,6 +215,7 @@ class Session:
             failing=progress.failing,
             seconds=self._log.elapsed,
         )
+        self._begun = True
         if not progress.windows:
             await self._windows.open_first()
         else:

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from deepagent import Agent, Limits, UsageError, tool
+from deepagent.errors import ModelReplyError, SandboxError
+from deepagent.performer import Performer
 from deepagent.runs.events import ApprovalAsked, ApprovalGiven, Folded, Observed
 from deepagent.runs.store import RunStore
 from tests.support import HASHED, WatchedModel, answer, assert_promises, call, execute
@@ -102,3 +104,24 @@ async def test_a_fork_goes_on_with_another_model_in_a_window_of_its_own(tmp_path
     (moved,) = (event for event in events if isinstance(event, Folded))
     assert moved.reason == "model"
     assert "ordered a" in str(moved.memory)
+
+
+async def test_a_run_that_cannot_be_picked_up_stays_as_it_was(tmp_path, walls, monkeypatch):
+    async def no_walls(*_):
+        raise SandboxError("no walls here")
+
+    script = [execute("print(6 * 7)"), answer("42")]
+    with RunStore(tmp_path / "r.sqlite") as store:
+        with pytest.raises(ModelReplyError):
+            await Agent(WatchedModel(script[:1]), config=HASHED, store=store).run("Do it.")
+        run = store.runs()[0]
+        before = store.events(run.id)
+        with monkeypatch.context() as patched:
+            patched.setattr(Performer, "restore", no_walls)
+            with pytest.raises(SandboxError):
+                await Agent(WatchedModel([]), config=HASHED, store=store).resume(run.id)
+        assert store.summary(run.id) == run, "its steps, tokens and seconds are those that were spent"
+        assert store.events(run.id) == before
+        done = await Agent(WatchedModel(script[1:]), config=HASHED, store=store).resume(run.id)
+        assert done.answer == "42"
+        assert_promises([one.event for one in store.events(run.id)])

@@ -72,12 +72,16 @@ def deepagent(environment: dict[str, str], tmp_path: Path) -> Command:
 
     def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
         environ = {**environment, **options.pop("env", {})}
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        options = {
+            "timeout": 60,
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **options,
+        }
         if "input" in options:
             del options["stdin"]
-        return subprocess.run(
-            command(*arguments), env=environ, cwd=tmp_path, encoding="utf-8", check=False, timeout=60, **options
-        )
+        return subprocess.run(command(*arguments), env=environ, cwd=tmp_path, encoding="utf-8", check=False, **options)
 
     return run
 
