@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import textwrap
+import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
@@ -52,10 +53,11 @@ class Story:
         self._full = full
         self._status: Status | None = None
         self._writing = ""
+        self._standing = _Standing()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._status = self._console.status("thinking")
+            self._status = self._console.status(self._standing)
             self._status.start()
         return self
 
@@ -68,7 +70,7 @@ class Story:
     def wait(self, text: str) -> None:
         """Say what is being waited for: a live line on a terminal, a plain line elsewhere."""
         if self._status is not None:
-            self._status.update(plain(text, "dim"))
+            self._standing.doing = text
         else:
             self._console.print(plain(text, "dim"))
 
@@ -76,13 +78,13 @@ class Story:
         """Tell one event: each kind has a method of its name."""
         if isinstance(item, Performed):
             return  # told when it is shown to the model
+        self._standing.hear(item)
         getattr(self, f"_{item.kind}")(item)
 
     def _delta(self, item: Delta) -> None:
         self._writing = "" if item.restarted else (self._writing + item.text)[-400:]
         if self._status is not None:
-            last = " ".join(self._writing.split())[-max(20, self._console.width - 12) :]
-            self._status.update(plain(last, "dim"))
+            self._standing.doing = " ".join(self._writing.split())
 
     def _started(self, item: Started) -> None:
         self._line("task", item.task, "bold")
@@ -189,6 +191,50 @@ class Story:
             self._console.print(Padding(plain(text, style), (0, 0, 0, indent), expand=False))
         else:
             self._console.print(plain(textwrap.indent(text, " " * indent), style), soft_wrap=True)
+
+
+class _Standing:
+    """The live line under a story: how far the run is, and the end of what is being written or waited for.
+
+    Attributes:
+        doing: shown as far as there is room.
+    """
+
+    def __init__(self) -> None:
+        self.doing = "thinking"
+        self._began = time.monotonic()
+        self._step = self._tokens = self._filled = self._window = 0
+
+    def hear(self, item: Event | Delta) -> None:
+        """Keep count."""
+        if isinstance(item, (Started, Resumed)):
+            self._window = item.context
+        elif isinstance(item, WindowOpened):
+            self._filled = sum(segment.tokens for segment in item.segments)
+        elif isinstance(item, Replied):
+            usage = item.generated.usage
+            self._step = item.step
+            self._filled = usage.prompt_tokens + usage.completion_tokens
+            self._tokens += self._filled
+        elif isinstance(item, Folded):
+            self._tokens += item.usage.prompt_tokens + item.usage.completion_tokens
+        elif isinstance(item, Intended):
+            self.doing = f"{item.action.kind} is under way"
+        elif isinstance(item, Observed):
+            self.doing = "thinking"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Rendered anew several times a second, so that the clock goes on while nothing happens."""
+        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+        parts = [f"{minutes}:{seconds:02}"]
+        if self._step:
+            parts += [f"step {self._step}", f"{self._tokens:,} tokens"]
+        if self._window and self._filled:
+            parts.append(f"window {self._filled / self._window:.0%}")
+        counts = " · ".join(parts)
+        room = options.max_width - len(counts) - 3
+        doing = self.doing if len(self.doing) <= room else f"…{self.doing[-max(1, room - 1) :]}"
+        yield Text.assemble(counts, "  ", plain(doing, "dim"), no_wrap=True, overflow="ellipsis", end="")
 
 
 def tokens(usage: Usage) -> str:

@@ -79,7 +79,8 @@ class Guard:
         if given is not None and self._is_token(given):
             # Out of the address and its history, into a cookie that scripts and other sites cannot use.
             rest = urlencode([(name, value) for name, value in query if name != "token"])
-            answer = RedirectResponse(f"{scope['path']}?{rest}" if rest else scope["path"], 303)
+            path = "/" + scope["path"].lstrip("/\\")  # `//name` would be another host
+            answer = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
             answer.set_cookie(_COOKIE, given, httponly=True, samesite="strict")
             return answer
         bearer = headers.get("authorization", "").removeprefix("Bearer ")

@@ -78,7 +78,7 @@ class Pages:
         """One run."""
         timeline = self._timeline(request)
         find = request.query_params.get("find", "").strip()
-        if find.isdecimal():
+        if _small(find):
             return Response(None, 303, {"Location": f"/runs/{timeline.run}#step-{int(find)}"})
         found = matching(timeline, find) if find else []
         first = _whole(request, "from")
@@ -113,7 +113,7 @@ class Pages:
         timeline = self._timeline(request)
         after = _whole(request, "after")
         resumed = request.headers.get("last-event-id", "")
-        if resumed.isdecimal():
+        if _small(resumed):
             after = int(resumed)
         return follow(timeline.run, after, read=self._reader.timeline, tell=self._tell)
 
@@ -135,7 +135,7 @@ class Pages:
             return PlainTextResponse("This page is from an earlier start of the server; load it again.", 403)
         run = self._timeline(request).run
         step, call, approved = form.get("step", ""), form.get("call", ""), form.get("approved")
-        if not (step.isdecimal() and call.isdecimal() and approved in ("yes", "no")):
+        if not (_small(step) and _small(call) and approved in ("yes", "no")):
             return PlainTextResponse("Say which call, and whether it is approved.", 400)
         try:
             self._reader.store.decide(run, int(step), int(call), approved=approved == "yes", by="page")
@@ -219,4 +219,9 @@ def matching(timeline: Timeline, find: str) -> list[Entry]:
 def _whole(request: Request, name: str) -> int:
     """A number from the query; 0 where there is none."""
     given = request.query_params.get(name, "")
-    return int(given) if given.isdecimal() and len(given) < 10 else 0
+    return int(given) if _small(given) else 0
+
+
+def _small(given: str) -> bool:
+    """Whether a text is a number of the size that is counted to; Python and SQLite refuse to take in longer ones."""
+    return given.isdecimal() and len(given) < 10

@@ -107,6 +107,7 @@ def test_two_thousand_steps_paint_in_two_seconds(open_page, runs):
     paints = []
     for _ in range(5):
         page.reload()
+        until(page, "performance.getEntriesByName('first-contentful-paint').length > 0")
         paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
     assert min(paints) < 2_000, paints
     assert page.locator("li.entry").count() < 200

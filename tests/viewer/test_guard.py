@@ -63,3 +63,9 @@ def test_the_token_moves_from_the_address_into_a_cookie(closed):
 
 def test_programs_bring_the_token_along(closed):
     assert closed.get("/", headers={"authorization": "Bearer secret"}).status_code == 200
+
+
+def test_the_way_into_the_cookie_never_leads_to_another_host(closed):
+    for path in ("//evil.example/", "/%5Cevil.example/"):
+        location = closed.get(f"{BASE}{path}?token=secret").headers["location"]
+        assert location.rstrip("/") == "/evil.example"

@@ -202,3 +202,10 @@ def test_a_run_whose_process_is_gone_says_so(page, store):
     log.release()
     assert "process gone" in page.get("/").text
     assert "Its process is gone" in page.get(f"/runs/{log.id}").text
+
+
+def test_numbers_of_absurd_length_are_no_numbers(page, store):
+    run = write_run(store, 2)
+    digits = "9" * 5_000
+    assert page.get(f"/runs/{run}?find={digits}").status_code == 200
+    assert page.get(f"/runs/{run}?from={digits}").status_code == 200
