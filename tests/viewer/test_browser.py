@@ -189,6 +189,7 @@ def test_the_keyboard_is_enough(open_page, runs):
     assert page.locator("h1").inner_text() == task
     page.keyboard.press("u")
     page.wait_for_selector("table.runs")
+    page.wait_for_load_state()  # keys are heard once the page's script has run
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.matches('[data-search]')")
     page.keyboard.press("Escape")
