@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from deepagent.errors import StoreError, UsageError
@@ -292,11 +293,16 @@ class RunStore:
     def _summary(self, number: int, *row: Any) -> RunSummary:
         run, at, task, model, benchmark, parent, ended, status, alive, pending = row
         state = status or ("dead" if not alive else "waiting" if pending else "running")
-        last = Ended.model_validate_json(ended) if ended else None
-        return RunSummary(
-            id=run, at=at, task=task, model=model, benchmark=benchmark, parent=parent, state=state, ended=last,
-            steps=last.steps if last else self._steps_of(number, run), pending=pending,
-        )  # fmt: skip
+        try:
+            last = Ended.model_validate_json(ended) if ended else None
+            return RunSummary(
+                id=run, at=at, task=task, model=model, benchmark=benchmark, parent=parent, state=state, ended=last,
+                steps=last.steps if last else self._steps_of(number, run), pending=pending,
+            )  # fmt: skip
+        except ValidationError as error:
+            raise StoreError(
+                f"run store {self.path}: what the list says of run {str(run)!r} is damaged; restore the file from a copy"
+            ) from error
 
     def _steps_of(self, number: int, run: str) -> int:
         """How far a run is that has not ended, by its newest events."""
@@ -567,5 +573,5 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.IntegrityError:
         raise
-    except (sqlite3.Error, OSError, PydanticSerializationError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError, PydanticSerializationError) as error:
         raise StoreError(f"run store {path}: {error}; check the disk, its permissions and free space") from error

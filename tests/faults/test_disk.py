@@ -191,6 +191,12 @@ def test_a_byte_that_is_changed_anywhere_is_told_or_does_no_harm(logged, tmp_pat
     prefix_or_error(laid(path, logged.main, bytes(data)) if in_wal else laid(path, bytes(data)), logged.events)
 
 
+def test_a_damaged_line_of_the_list_is_told(logged, tmp_path):
+    damaged = logged.whole.replace(b'"status":"answered"', b'"status":"answerdd"')
+    assert damaged != logged.whole
+    assert prefix_or_error(laid(tmp_path / "list.sqlite", damaged), logged.events) == -1
+
+
 @CUTS
 @given(share=st.floats(0, 1))
 def test_a_file_that_is_cut_anywhere_is_told_or_does_no_harm(logged, tmp_path, share):
