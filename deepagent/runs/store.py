@@ -301,7 +301,7 @@ class RunStore:
             )  # fmt: skip
         except ValidationError as error:
             raise StoreError(
-                f"run store {self.path}: what the list says of run {str(run)!r} is damaged; restore the file from a copy"
+                f"run store {self.path}: its line of run {str(run)!r} is damaged; restore the file from a copy"
             ) from error
 
     def _steps_of(self, number: int, run: str) -> int:
