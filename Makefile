@@ -73,9 +73,13 @@ test-ray: install
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	@$(BIN)/python -m pytest -m ray tests/ray
 
+BENCHMARKS := alfworld api_bank api_bank_3 gaia hle m3tooleval spotify tmdb toolbench toolhop webshop
+
+# Takes most of an hour of a core. Can be interrupted: the next call goes on.
 eval-smoke: install
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[alfworld]'
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
-	$(BIN)/deepagent eval all --limit 5 --model embedded --store .eval/runs.sqlite --report .eval/report.html
+	$(BIN)/deepagent eval $(BENCHMARKS) --limit 5 --config configs/smoke.yaml --resume --store .eval/runs.sqlite --report .eval/report.html
 
 bench-eval: install
 	@$(BIN)/python -m benchmarks.evaluation

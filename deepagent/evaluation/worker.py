@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from typing import Protocol
 
-from deepagent.agent import Agent, Circumstances, Delta
+from deepagent.agent import Agent, Delta
 from deepagent.errors import OperatorError, SandboxUnavailableError, StoreError, UsageError
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode, Score
+from deepagent.evaluation.episodes import play
 from deepagent.evaluation.judges import ModelJudge
 from deepagent.evaluation.results import EpisodeResult
 from deepagent.models.base import Usage
 from deepagent.models.failures import RefusedError, delay
 from deepagent.runs.events import Ended, Event, Intended, Started, ToolCalled
-from deepagent.toolsets.base import Toolset
 
 Hear = Callable[[BenchmarkTask, Event | Delta], None]
 Sleep = Callable[[float], Awaitable[None]]
@@ -106,7 +105,6 @@ class _Attempt:
         self._sampling_seed = sampling_seed
         self._hear = hear
         self._events: list[Event] = []
-        self._refused: list[str] = []
         self._score: Score | None = None
         self._judge = ModelJudge(lambda: agent.model("judge"))
         self.broken: OperatorError | UsageError | None = None
@@ -114,12 +112,15 @@ class _Attempt:
     async def work(self) -> None:
         """Run and score; what breaks is in `broken`, and scored as no answer."""
         try:
-            async with AsyncExitStack() as stack:
-                world = self._benchmark.world(self._task)
-                if world is not None:
-                    await stack.enter_async_context(world)
-                await self._run(world)
-                self._score = await self._benchmark.score(self._episode(world), self._judge)
+            _, self._score = await play(
+                self._benchmark,
+                self._agent,
+                self._task,
+                self._judge,
+                seed=self._sampling_seed,
+                events=self._events,
+                hear=lambda item: self._hear(self._task, item),
+            )
         except StoreError:
             raise
         except (OperatorError, UsageError) as error:
@@ -130,34 +131,6 @@ class _Attempt:
         self.broken = error
         nothing = Episode(self._task, self._benchmark.mode, None, "failed", self._events)
         self._score = await self._benchmark.score(nothing, self._judge)
-
-    async def _run(self, world: Toolset | None) -> None:
-        circumstances = Circumstances(
-            tools=world, only=self._benchmark.offered(self._task), seed=self._sampling_seed, refuse=self._refuse
-        )
-        await self._agent.run(
-            self._task.prompt,
-            benchmark=f"{self._benchmark.name}/{self._task.id}",
-            attachments=self._task.attachments,
-            circumstances=circumstances,
-            hear=self._heard,
-        )
-
-    def _refuse(self, answer: str) -> str | None:
-        said = self._benchmark.refusal(self._task, answer)
-        if said is not None:
-            self._refused.append(answer)
-        return said
-
-    def _heard(self, item: Event | Delta) -> None:
-        self._hear(self._task, item)
-        if not isinstance(item, Delta):
-            self._events.append(item)
-
-    def _episode(self, world: Toolset | None) -> Episode:
-        ended = self._ended
-        answer, status = (ended.answer, ended.status) if ended else (None, "failed")
-        return Episode(self._task, self._benchmark.mode, answer, status, self._events, world, self._refused)
 
     @property
     def _ended(self) -> Ended | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deepagent.agent import Agent, Circumstances, Delta
+from deepagent.agent import Agent
 from deepagent.config import AgentConfig
 from deepagent.errors import OperatorError, TrainingError
-from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Episode
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
+from deepagent.evaluation.episodes import play
 from deepagent.evaluation.judges import ModelJudge
 from deepagent.models.base import Sampling
 from deepagent.models.transformers import TransformersModel
@@ -88,30 +88,21 @@ class Rollouts:
 
     async def _run(self, agent: Agent, model: TransformersModel, task: BenchmarkTask, seed: int) -> Finished | None:
         """One rollout; None when it broke for reasons that are not the policy's."""
-        benchmark, events = self._benchmark, list[Event]()
-        async with AsyncExitStack() as stack:
-            world = benchmark.world(task)
-            if world is not None:
-                await stack.enter_async_context(world)
-            circumstances = Circumstances(tools=world, only=benchmark.offered(task), seed=seed)
-            try:
-                async for item in agent.stream(
-                    task.prompt, benchmark=f"{benchmark.name}/{task.id}", circumstances=circumstances
-                ):
-                    if not isinstance(item, Delta):
-                        events.append(item)
-            except OperatorError as error:
-                _log.warning("a rollout of %s is left out: %s", task.id, error)
-                return None
-            started, ended = events[0], events[-1]
-            if not isinstance(started, Started) or not isinstance(ended, Ended):
-                raise TrainingError(f"the log of a rollout of {task.id} is not whole")
-            episode = Episode(task, benchmark.mode, ended.answer, ended.status, events, world)
-            score = await benchmark.score(episode, ModelJudge(lambda: agent.model("judge")))
+        events: list[Event] = []
+        try:
+            episode, score = await play(
+                self._benchmark, agent, task, ModelJudge(lambda: agent.model("judge")), seed=seed, events=events
+            )
+        except OperatorError as error:
+            _log.warning("a rollout of %s is left out: %s", task.id, error)
+            return None
+        started, ended = events[0], events[-1]
+        if not isinstance(started, Started) or not isinstance(ended, Ended):
+            raise TrainingError(f"the log of a rollout of {task.id} is not whole")
         rollout = Rollout(
             sequences=sequences(events, model.tokenizer.decode),
-            success=score.values[benchmark.metrics[0].name].corrected or 0.0,
-            calls=call_rewards(episode.steps, benchmark.oracle(task)),
+            success=score.values[self._benchmark.metrics[0].name].corrected or 0.0,
+            calls=call_rewards(episode.steps, self._benchmark.oracle(task)),
             folds=frozenset(step.number for step in episode.steps if step.action.kind == "fold"),
         )
         return Finished(task.id, started.run, rollout, float(ended.usage.prompt_tokens))

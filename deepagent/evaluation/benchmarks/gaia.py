@@ -8,19 +8,16 @@ The questions are not shipped and must not be: give the folder of the official f
 
 from __future__ import annotations
 
-import json
 import re
 import string
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from deepagent.actions import Action, Answer
-from deepagent.agent import ToolSource
 from deepagent.errors import UsageError
-from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.evaluation.base import BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.evaluation.benchmarks.questions import Questions, QuestionsConfig, rows_of
 
 _PROMPT = """{question}
 
@@ -33,62 +30,30 @@ _MULTIMODAL = frozenset((*_PICTURES, *_SOUNDS, *_FILMS))
 _FIELDS = ("task_id", "Question", "Level", "Final answer", "file_name")
 
 
-class GaiaConfig(BenchmarkConfig):
-    """Where the questions are, and what they are worked on with."""
+class GaiaConfig(QuestionsConfig):
+    """Where the questions are."""
 
     folder: Path | None = None
     """Of the official files: `metadata.jsonl` and the files that it names. By default a few questions of our own."""
-    tools: tuple[str | dict[str, Any], ...] = ("research",)
-    """Sources of tools: the research toolset, with a search engine in its settings to search the web."""
 
 
-class Gaia(Benchmark[GaiaConfig]):
+class Gaia(Questions[GaiaConfig]):
     """The benchmark."""
 
     name = "gaia"
     metrics = (Metric(name="correct", meaning="the answer is right by the official rules", binary=True),)
     Config = GaiaConfig
 
-    @property
-    def sources(self) -> Sequence[ToolSource]:
-        """The tools of the settings."""
-        return self.config.tools
-
-    def tasks(self) -> Sequence[BenchmarkTask]:
-        """The questions in the file's order."""
-        return self._tasks
-
-    @cached_property
-    def _tasks(self) -> tuple[BenchmarkTask, ...]:
+    def questions(self) -> Iterable[BenchmarkTask]:
+        """Those of `metadata.jsonl`, each with its file."""
         examples = Path(str(resources.files("deepagent.evaluation.benchmarks").joinpath("examples", "gaia")))
         folder = self.config.folder or examples
-        return tuple(_task(row, folder) for row in rows_of(folder / "metadata.jsonl", _FIELDS, "GAIA"))
+        return (_task(row, folder) for row in rows_of(folder / "metadata.jsonl", _FIELDS, "GAIA"))
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Compare the answer."""
         right = episode.answer is not None and same(episode.answer, episode.task.gold)
         return Score(values={"correct": Value.same(right)})
-
-    def oracle(self, task: BenchmarkTask) -> Sequence[Action] | None:
-        """The answer itself: it tests the scorer, and not the way."""
-        return [Answer(text=task.gold)]
-
-
-def rows_of(path: Path, fields: Sequence[str], what: str) -> list[dict[str, Any]]:
-    """The objects of a JSONL file, each with these fields.
-
-    Raises:
-        UsageError: it cannot be read, or is no such file.
-    """
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as {what}'s questions: {error}") from error
-    for number, row in enumerate(rows, 1):
-        missing = [name for name in fields if not isinstance(row, dict) or name not in row]
-        if missing:
-            raise UsageError(f"{path}, line {number}: {what}'s questions have a {missing[0]!r}; give the official file")
-    return rows
 
 
 def _task(row: dict[str, Any], folder: Path) -> BenchmarkTask:

@@ -13,17 +13,14 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from deepagent.actions import Action, Answer
-from deepagent.agent import ToolSource
 from deepagent.errors import UsageError
-from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
-from deepagent.evaluation.benchmarks.gaia import rows_of
+from deepagent.evaluation.base import BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.evaluation.benchmarks.questions import Questions, QuestionsConfig, rows_of
 from deepagent.evaluation.judges import quoted
 from deepagent.models.weights import cache_folder
 
@@ -44,35 +41,24 @@ _DATA = re.compile(r"data:image/(?P<kind>png|jpeg|jpg|gif|webp);base64,(?P<data>
 _FIELDS = ("id", "question", "answer", "answer_type")
 
 
-class HleConfig(BenchmarkConfig):
-    """Where the questions are, and what they are worked on with."""
+class HleConfig(QuestionsConfig):
+    """Where the questions are."""
 
     file: Path | None = None
     """The official set as JSONL (`load_dataset("cais/hle")["test"].to_json(...)`). By default a few of our own."""
-    tools: tuple[str | dict[str, Any], ...] = ("research",)
-    """Sources of tools, as for GAIA."""
 
 
-class Hle(Benchmark[HleConfig]):
+class Hle(Questions[HleConfig]):
     """The benchmark."""
 
     name = "hle"
     metrics = (Metric(name="correct", meaning="the answer is right, by rule or by the judge", binary=True),)
     Config = HleConfig
 
-    @property
-    def sources(self) -> Sequence[ToolSource]:
-        """The tools of the settings."""
-        return self.config.tools
-
-    def tasks(self) -> Sequence[BenchmarkTask]:
-        """The questions in the file's order."""
-        return self._tasks
-
-    @cached_property
-    def _tasks(self) -> tuple[BenchmarkTask, ...]:
+    def questions(self) -> Iterable[BenchmarkTask]:
+        """Those of the file, their pictures kept in the cache."""
         examples = resources.files("deepagent.evaluation.benchmarks").joinpath("examples", "hle", "questions.jsonl")
-        return tuple(_task(row) for row in rows_of(self.config.file or Path(str(examples)), _FIELDS, "HLE"))
+        return (_task(row) for row in rows_of(self.config.file or Path(str(examples)), _FIELDS, "HLE"))
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Decide by rule where one decides, else ask the judge."""
@@ -88,10 +74,6 @@ class Hle(Benchmark[HleConfig]):
         question = _JUDGE.format(question=task.data["question"], gold=task.gold, answer=quoted(answer))
         choice = await judge.choose(question, [_RIGHT, _WRONG])
         return None if choice is None else float(choice == _RIGHT)
-
-    def oracle(self, task: BenchmarkTask) -> Sequence[Action] | None:
-        """The answer itself: it tests the scorer, and not the way."""
-        return [Answer(text=task.gold)]
 
 
 def _by_rule(answer: str, gold: str, kind: str) -> tuple[str, bool] | None:
