@@ -1,12 +1,15 @@
-"""The settings of an agent."""
+"""The settings of an agent and of the command line, and where they come from."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from deepagent import plugins
+from deepagent import plugins, settings
 from deepagent.budget import Limits
 from deepagent.memory.config import FoldConfig
 from deepagent.models.base import Sampling
@@ -14,6 +17,16 @@ from deepagent.models.roles import Role
 from deepagent.reranking import Reranking
 from deepagent.retrieval.choice import ENCODERS, TUNED, known_encoder
 from deepagent.sandbox import SandboxConfig
+from deepagent.settings import Given, Merged
+
+PREFIX = "DEEPAGENT_"
+"""What the names of variables begin with that hold settings: `DEEPAGENT_AGENT__LIMITS__ACTIONS`."""
+FILE = f"{PREFIX}CONFIG"
+"""Names the file of settings where no option does."""
+PLACES = (FILE, f"{PREFIX}STORE", f"{PREFIX}CACHE")
+"""Variables that say where things are."""
+_USUAL = Given(("agent", "experience"), True, settings.DEFAULT)
+"""What differs on the command line from an agent in Python: users want what earlier runs have learnt."""
 
 
 class AgentConfig(BaseModel):
@@ -101,3 +114,28 @@ class RunConfig(BaseModel):
     def roles(self) -> dict[Role, str | None]:
         """The models by what they are for."""
         return {"main": self.model, "auxiliary": self.auxiliary, "judge": self.judge, "vision": self.vision}
+
+
+def effective(
+    config: Path | None = None, options: Iterable[Given] = (), environ: Mapping[str, str] = os.environ
+) -> Merged[RunConfig]:
+    """The settings that count: options over the environment over the file over defaults.
+
+    Args:
+        config: the file; by default the one that the variable `DEEPAGENT_CONFIG` names, if any.
+        options: what the command line says.
+        environ: variables.
+
+    Raises:
+        ConfigError: a place cannot be read, or gives a setting that is unknown or out of range.
+    """
+    file = config or (Path(environ[FILE]) if environ.get(FILE) else None)
+    return settings.merge(
+        [
+            _USUAL,
+            *([settings.from_file(file)] if file is not None else []),
+            *settings.from_environment(environ, PREFIX, RunConfig, PLACES),
+            *options,
+        ],
+        RunConfig,
+    )

@@ -58,7 +58,7 @@ async def test_the_key_of_a_model_is_found_nowhere(tmp_path, monkeypatch, caplog
     script = iter([execute("import os\nprint(dict(os.environ))"), answer("1")])
     async with FakeServer("llama", lambda body: next(script)) as server:
         config = tmp_path / "model.yaml"
-        config.write_text(f"kind: http\nurl: {server.url}\napi_key_env: MODEL_KEY\n")
+        config.write_text(f"kind: http\nurl: {server.url}\napi_key: {{env: MODEL_KEY}}\n")
         with caplog.at_level(logging.DEBUG), RunStore(tmp_path / "r.sqlite") as store:
             run = await Agent(str(config), config=HASHED, store=store).run("Do it.")
             server.faults = [echo_key] * 10

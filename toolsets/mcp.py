@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deepagent.errors import ToolError, ToolFailedError, ToolTimeoutError, UsageError
+from deepagent.secrets import Redactor, Secret
 from deepagent.tools import Arguments, Effect, JsonSchema, Tool, ToolSpec, told
 from deepagent.toolsets.mcp_content import Binary, content, contents, visible
-from deepagent.toolsets.secrets import Redactor, Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepagent.errors import ToolFailedError
+from deepagent.secrets import Redactor
 from deepagent.tools import FILES
-from deepagent.toolsets.secrets import Redactor
 
 _MAX_DESCRIPTION = 4000
 _MAX_KEPT = 20_000_000

@@ -13,18 +13,19 @@ import typer
 
 from deepagent.agent import Delta, default_store
 from deepagent.cli.episodes import Telling, say_summary, say_table
-from deepagent.cli.run import (
+from deepagent.cli.options import (
     ConfigOption,
     JsonOption,
     ModelOption,
+    SetOption,
     StoreOption,
     UnsafeOption,
-    say_indexing,
+    given_by_options,
     settings_from,
 )
+from deepagent.cli.run import say_indexing
 from deepagent.cli.story import Story
 from deepagent.cli.terminal import interruptible, say, stderr, stdout
-from deepagent.config import RunConfig
 from deepagent.errors import UsageError
 from deepagent.evaluation import registry, runner
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask, Mode
@@ -68,6 +69,7 @@ def evaluate(
     show: Annotated[bool, typer.Option("--show", help="Tell every run as it happens.")] = False,
     model: ModelOption = None,
     config: ConfigOption = None,
+    set_: SetOption = None,
     settings: Annotated[
         Path | None, typer.Option("--benchmark-config", help="The benchmark's settings; by default its own file.")
     ] = None,
@@ -89,7 +91,7 @@ def evaluate(
     chosen = registry.names() if names == ["all"] else names
     if show and concurrency > 1:
         raise UsageError("--show tells one run at a time: leave --concurrency out")
-    run = _settings(config, model, judge, unsafe_execute)
+    run = settings_from(config, given_by_options(model, set_, judge), unsafe_execute)
     mode: Mode | None = None if labelled is None else "labelled" if labelled else "open-set"
     ways: list[str | None] = [*baseline] if baseline else [None]
     plans = [
@@ -121,11 +123,6 @@ def evaluate(
 def results_path(runs: Path) -> Path:
     """Where the results are kept of runs that are kept in this file."""
     return runs.with_suffix(".evaluations.sqlite")
-
-
-def _settings(config: Path | None, model: str | None, judge: str | None, unsafe: bool) -> RunConfig:
-    run = settings_from(config, model, unsafe)
-    return run if judge is None else run.model_copy(update={"judge": judge})
 
 
 class _Command:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from deepagent.agent import default_store
 from deepagent.cli.episodes import episode_line, figure, say_rows, say_summary
 from deepagent.cli.evaluate import evaluate, results_path
-from deepagent.cli.run import StoreOption
+from deepagent.cli.options import StoreOption
 from deepagent.cli.terminal import json_lines, plain, stdout
 from deepagent.errors import UsageError
 from deepagent.evaluation import registry

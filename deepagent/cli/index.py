@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr, stdout
-from deepagent.config import RunConfig
+from deepagent.config import effective
 from deepagent.errors import UsageError
 from deepagent.models.roles import Models
 from deepagent.retrieval import HashEncoder, Hit, ToolIndex
@@ -215,7 +215,7 @@ def _read(words: list[str], *, distinct: bool = False, index: ToolIndex | None =
 
 @asynccontextmanager
 async def _host() -> AsyncIterator[Host]:
-    settings = RunConfig()
+    settings = effective().settings
     async with Models(settings.roles) as models:
         yield Host(settings.agent.sandbox, models.get)
 

@@ -9,6 +9,7 @@ import typer
 
 from deepagent import __version__, tracing
 from deepagent.cli import (
+    config,
     doctor,
     evaluations,
     index,
@@ -37,6 +38,7 @@ app.command("run")(run.run)
 app.command("view")(view.view)
 app.add_typer(evaluations.app, name="eval", help="Benchmarks: run them, and look at results.")
 app.command("doctor")(doctor.doctor)
+app.add_typer(config.app, name="config", help="Settings: what counts, and where it comes from.")
 app.add_typer(memory.app, name="memory", help="Experience with tools from earlier runs.")
 app.add_typer(runs.app, name="runs", help="Runs that were recorded.")
 app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them by hand.")

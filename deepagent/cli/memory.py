@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from deepagent.agent import default_store, experience_beside
-from deepagent.cli.run import StoreOption
+from deepagent.cli.options import StoreOption
 from deepagent.cli.terminal import json_lines, plain, say, stdout
 from deepagent.errors import UsageError
 from deepagent.memory.store import Experience, ExperienceStore

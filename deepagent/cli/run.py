@@ -10,6 +10,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from deepagent.agent import Agent, default_store
+from deepagent.cli.options import (
+    ConfigOption,
+    JsonOption,
+    ModelOption,
+    SetOption,
+    StoreOption,
+    UnsafeOption,
+    given_by_options,
+    refuse_unasked,
+    settings_from,
+)
 from deepagent.cli.recorded import settings_of
 from deepagent.cli.story import Story
 from deepagent.cli.terminal import ask_in_terminal, say, stdout
@@ -18,18 +29,7 @@ from deepagent.config import RunConfig
 from deepagent.errors import UsageError
 from deepagent.runs.events import Ended
 from deepagent.runs.store import RunStore
-from deepagent.settings import read
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", "-m", help="embedded[:NAME], a config's name or path, or URL#MODEL of a server."),
-]
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings.")]
-StoreOption = Annotated[Path | None, typer.Option("--store", help="File in which runs are kept.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines, as `runs show --json` does.")]
-UnsafeOption = Annotated[
-    bool, typer.Option("--unsafe-execute", help="Run code without confinement. The model can then do what you can do.")
-]
+from deepagent.settings import Given, merge
 
 
 def run(
@@ -40,6 +40,7 @@ def run(
         typer.Option("--tools", "-t", help="Tool source: python:FILE.py, openapi:FILE, mcp:COMMAND. Repeatable."),
     ] = None,
     config: ConfigOption = None,
+    set_: SetOption = None,
     store: StoreOption = None,
     attach: Annotated[
         list[Path] | None, typer.Option("--attach", "-a", help="A file for the task. Repeatable.")
@@ -68,12 +69,10 @@ def run(
     if resume is not None:
         if task or attach:
             raise UsageError("a run that is resumed has its task: give either a task or --resume")
-        resume, settings = recorded(resume, store, config, model, unsafe_execute)
+        resume, settings = recorded(resume, store, config, given_by_options(model, set_), unsafe_execute)
         go_on(resume, _asking(settings, ask), store, *(tools or ()), json=json)
     text = _read_task(task)
-    settings = settings_from(config, model, unsafe_execute)
-    if "experience" not in settings.agent.model_fields_set:
-        settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"experience": True})})
+    settings = settings_from(config, given_by_options(model, set_), unsafe_execute)
     with RunStore(store or default_store()) as opened:
         teller = JsonLines(opened) if json else Story(stdout)
         agent = _agent(_asking(settings, ask), opened, *(tools or ()), at_terminal=not json)
@@ -113,17 +112,19 @@ def _agent(settings: RunConfig, store: RunStore, *tools: str, at_terminal: bool)
 
 
 def recorded(
-    run: str, store: Path | None, config: Path | None, model: str | None, unsafe: bool
+    run: str, store: Path | None, config: Path | None, options: list[Given], unsafe: bool
 ) -> tuple[str, RunConfig]:
-    """A run's id, and what to go on with: its own settings, unless options say otherwise."""
+    """A run's id, and what to go on with: its own settings (not those of the environment), and options over them."""
     with RunStore(existing_store(store)) as opened:
         run = opened.resolve(run)
         if config is not None:
-            return run, settings_from(config, model, unsafe)
+            return run, settings_from(config, options, unsafe)
+        model = next((given.value for given in options if given.key == ("model",)), None)
         settings = settings_of(opened, run, model)
-    if settings.agent.sandbox.unsafe and not unsafe:
-        raise UsageError(f"run {run} ran code without walls, which must be asked for each time: --unsafe-execute")
-    return run, settings
+    own = Given((), settings.model_dump(exclude_unset=True), f"run {run}")
+    merged = merge([own, *options], RunConfig)
+    refuse_unasked(merged, unsafe)
+    return run, merged.settings
 
 
 def existing_store(path: Path | None) -> Path:
@@ -147,20 +148,6 @@ def _read_task(given: str) -> str:
     if not text.strip():
         raise UsageError("the task is empty; say what to do")
     return text
-
-
-def settings_from(config: Path | None, model: str | None, unsafe: bool) -> RunConfig:
-    """Settings: options over the file over defaults."""
-    settings = read(config, RunConfig) if config else RunConfig()
-    if model is not None:
-        settings = settings.model_copy(update={"model": model})
-    if settings.agent.sandbox.unsafe and not unsafe:
-        raise UsageError(f"config {config}: running code without walls must be asked for each time: --unsafe-execute")
-    if unsafe:
-        say("warning: code runs without confinement: the model can read, change and send whatever you can")
-        sandbox = settings.agent.sandbox.model_copy(update={"unsafe": True})
-        settings = settings.model_copy(update={"agent": settings.agent.model_copy(update={"sandbox": sandbox})})
-    return settings
 
 
 def say_indexing(count: int) -> None:

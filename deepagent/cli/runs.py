@@ -13,16 +13,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from deepagent.cli.run import (
+from deepagent.cli.options import (
     ConfigOption,
     JsonOption,
     ModelOption,
+    SetOption,
     StoreOption,
     UnsafeOption,
-    existing_store,
-    go_on,
-    recorded,
+    given_by_options,
 )
+from deepagent.cli.run import existing_store, go_on, recorded
 from deepagent.cli.story import Story
 from deepagent.cli.terminal import json_lines, plain, say, stdout
 from deepagent.errors import UsageError
@@ -190,6 +190,7 @@ def fork(
     at: Annotated[int, typer.Option("--at", min=1, help="The first step that is done anew.")],
     model: ModelOption = None,
     config: ConfigOption = None,
+    set_: SetOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
     unsafe_execute: UnsafeOption = False,
@@ -199,7 +200,7 @@ def fork(
     Example:
       deepagent runs fork last --at 3 --config warmer.yaml
     """
-    old, settings = recorded(run, store, config, model, unsafe_execute)
+    old, settings = recorded(run, store, config, given_by_options(model, set_), unsafe_execute)
     with _open(store) as opened:
         new = opened.fork(old, at)
     say(f"run {new} goes on from step {at} of {old}")

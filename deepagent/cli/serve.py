@@ -10,7 +10,7 @@ import typer
 
 from deepagent.cli.index import OpenedEncoderOption, open_index
 from deepagent.cli.terminal import plain, say, stdout
-from deepagent.config import RunConfig
+from deepagent.config import effective
 from deepagent.errors import UsageError
 from deepagent.sources import expand
 from deepagent.toolsets.base import Host
@@ -62,7 +62,7 @@ def tools(
     except ModuleNotFoundError as error:
         raise UsageError(f"the service needs {error.name}: pip install 'deepagent[serve]'") from error
     opened = open_index(index, encoder)
-    settings = RunConfig()
+    settings = effective().settings
     sources = [source.where for source in expand(call or ())]
     lent = Host(settings.agent.sandbox)
     caller = Caller(opened, sources, lent, unsafe=unsafe_calls, seconds=settings.agent.tool_seconds)

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from deepagent.cli.options import ConfigOption
 from deepagent.cli.terminal import interruptible, plain, stdout
-from deepagent.config import RunConfig
+from deepagent.config import RunConfig, effective
 from deepagent.errors import InvalidArgumentsError, UsageError
 from deepagent.invocation import invoke
 from deepagent.models.roles import Models
-from deepagent.settings import read
 from deepagent.tools import Tool, check_arguments
 from deepagent.toolsets.base import Host
 from deepagent.toolsets.composition import Composition
@@ -30,7 +30,6 @@ SourceOption = Annotated[
     list[str] | None,
     typer.Option("--tools", "-t", help="Tool source: python:FILE.py, openapi:FILE, mcp:COMMAND, ... Repeatable."),
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DESCRIPTION_CHARS = 100
 
@@ -125,7 +124,7 @@ async def _opened(settings: RunConfig) -> AsyncIterator[Composition]:
 
 
 def _settings(config: Path | None, tools: list[str] | None) -> RunConfig:
-    settings = read(config, RunConfig) if config else RunConfig()
+    settings = effective(config).settings
     sources = (*settings.tools, *(tools or ()))
     if not sources:
         raise UsageError("no tools are named; give --tools SOURCE, or --config FILE with tools")

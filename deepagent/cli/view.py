@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deepagent.cli.run import StoreOption, existing_store
+from deepagent.cli.options import StoreOption
+from deepagent.cli.run import existing_store
 from deepagent.cli.terminal import plain, stdout
 from deepagent.errors import UsageError
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from deepagent.models.embedded import DEFAULT
 from deepagent.models.servers import Api
 from deepagent.models.weights import Weights
+from deepagent.secrets import Secret
 
 
 class KindConfig(BaseModel):
@@ -39,8 +40,8 @@ class HttpConfig(BaseModel):
     """Whether a chat API takes functions (tools); left out, it is asked."""
     retries: int = Field(4, ge=0, le=20)
     """Further attempts after a failure that may pass."""
-    api_key_env: str | None = None
-    """Name of the environment variable that holds the key; the key itself is never written down."""
+    api_key: Secret | None = None
+    """Where the key is found, `{env: NAME}` or `{file: PATH}`; the key itself is never written down."""
 
 
 class EmbeddedConfig(BaseModel):

@@ -63,7 +63,7 @@ def from_status(where: str, status: int, body: str) -> ModelError:
     if status == 413 or (status != 429 and is_overflow(said)):  # "too many tokens" a minute is another matter
         return _overflow(where, said)
     if status in (401, 403):
-        remedy = "set `api_key_env` in the model's config"
+        remedy = "set `api_key` in the model's config"
         return RefusedError(f"{where} refuses the key (HTTP {status}): {remedy}", status, said)
     if status == 404:
         remedy = "check the URL and the model name"

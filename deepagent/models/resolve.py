@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from deepagent import plugins, settings
-from deepagent.errors import ConfigError, UsageError
+from deepagent.errors import UsageError
 from deepagent.models.base import Model
 from deepagent.models.config import (
     EmbeddedConfig,
@@ -36,8 +35,8 @@ def open_model(spec: str) -> Model:
             file, the name of one in `configs/models`, or a plugin's `NAME[:REST]`.
 
     Raises:
-        UsageError: it names no model, or a broken plugin.
-        ConfigError: its YAML file says something wrong, or the variable for its key is not set.
+        UsageError: it names no model, or a broken plugin; or its key is not where it is said to be.
+        ConfigError: its YAML file says something wrong.
     """
     kind, _, rest = spec.partition(":")
     if kind == "embedded":
@@ -81,7 +80,7 @@ def from_config(config: ModelConfig) -> Model:
     """Make the model that a config describes.
 
     Raises:
-        ConfigError: the environment variable for its key is not set.
+        UsageError: its key is not where it is said to be.
     """
     if isinstance(config, EmbeddedConfig):
         return EmbeddedModel(config.weights, context=config.context, turns=config.turns, threads=config.threads)
@@ -98,12 +97,6 @@ def from_config(config: ModelConfig) -> Model:
             timeout=config.timeout,
             options=config.options,
         )
-    key = None
-    if config.api_key_env is not None:
-        key = os.environ.get(config.api_key_env)
-        key = key.strip() if key else ""
-        if not key.isprintable() or not key:
-            raise ConfigError(f"the key for {config.url} is missing: set the environment variable {config.api_key_env}")
     return HttpModel(
         config.url,
         config.model,
@@ -113,5 +106,12 @@ def from_config(config: ModelConfig) -> Model:
         retries=config.retries,
         turns=config.turns,
         functions=config.functions,
-        api_key=key,
+        api_key=_key(config),
     )
+
+
+def _key(config: HttpConfig) -> str | None:
+    key = config.api_key.reveal() if config.api_key is not None else None
+    if key is not None and not key.isprintable():
+        raise UsageError(f"the key for {config.url} holds line breaks or control characters: set it anew")
+    return key

@@ -84,7 +84,7 @@ class Transport:
         if not valid:
             raise UsageError(f"{url.rsplit('@', 1)[-1]!r} is no URL of a model server: write http://host:port/v1")
         if "@" in parts.netloc:
-            raise UsageError("the URL of a model server must hold no credentials: set `api_key_env` in its config")
+            raise UsageError("the URL of a model server must hold no credentials: set `api_key` in its config")
         self.where = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         self._timeout = timeout
         self._retries = retries

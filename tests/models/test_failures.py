@@ -24,7 +24,7 @@ def test_what_servers_say_about_a_full_window_is_understood(message: str):
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"), [(401, "api_key_env"), (404, "the model name"), (400, "too warm"), (503, "look at its log")]
+    ("status", "remedy"), [(401, "api_key"), (404, "the model name"), (400, "too warm"), (503, "look at its log")]
 )
 def test_a_status_names_its_remedy(status: int, remedy: str):
     error = failures.from_status("here", status, '{"error": {"message": "too warm"}}')

@@ -55,11 +55,25 @@ def test_a_wrong_config_says_what_is_wrong(tmp_path: Path, text: str, problem: s
         open_model(str(file))
 
 
+def test_a_key_is_read_from_a_file_and_never_from_the_config(tmp_path: Path):
+    (tmp_path / "key").write_text("sesame\n")
+    file = tmp_path / "model.yaml"
+    file.write_text(f"kind: http\nurl: http://127.0.0.1:1/v1\napi_key: {{file: {tmp_path / 'key'}}}")
+    assert "sesame" not in repr(open_model(str(file)))
+    file.write_text("kind: http\nurl: http://127.0.0.1:1/v1\napi_key: sesame")
+    with pytest.raises(ConfigError, match=r"api_key: .*never written down: name its place") as refused:
+        open_model(str(file))
+    assert "sesame" not in str(refused.value)
+
+
 def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "model.yaml"
-    file.write_text("kind: http\nurl: http://127.0.0.1:1/v1\nmodel: m\napi_key_env: SOME_KEY")
+    file.write_text("kind: http\nurl: http://127.0.0.1:1/v1\nmodel: m\napi_key: {env: SOME_KEY}")
     monkeypatch.delenv("SOME_KEY", raising=False)
-    with pytest.raises(ConfigError, match="set the environment variable SOME_KEY"):
+    with pytest.raises(UsageError, match="the environment variable SOME_KEY is empty"):
+        open_model(str(file))
+    monkeypatch.setenv("SOME_KEY", "ses\name")
+    with pytest.raises(UsageError, match="line breaks"):
         open_model(str(file))
     monkeypatch.setenv("SOME_KEY", "sesame")
     assert "sesame" not in repr(open_model(str(file)))

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from deepagent.errors import ToolFailedError
+from deepagent.secrets import Secret
 from deepagent.tools import check_arguments
-from deepagent.toolsets.secrets import Secret
 from deepagent.toolsets.toolbench.toolset import ToolBench, ToolBenchConfig, catalogue, standard
 from tests.toolsets.servers import serving
 

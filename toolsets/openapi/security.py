@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel, ConfigDict
 
 from deepagent.errors import ConfigError, ToolFailedError
+from deepagent.secrets import Redactor, Secret
 from deepagent.toolsets.http import Fetcher, Request, shown
 from deepagent.toolsets.openapi.bodies import FORM
 from deepagent.toolsets.openapi.document import Part
-from deepagent.toolsets.secrets import Redactor, Secret
 
 _EARLY_SECONDS = 30.0
 """A token is renewed so long before it ends."""

@@ -15,13 +15,13 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepagent.errors import ConfigError, ToolDefinitionError, ToolError, ToolFailedError, UnreachableError, UsageError
+from deepagent.secrets import Redactor
 from deepagent.tools import Arguments, Effect, Tool, ToolSpec
 from deepagent.toolsets.http import Fetcher, Guard, Request, Response, host_of
 from deepagent.toolsets.openapi.document import load
 from deepagent.toolsets.openapi.exchange import build, preview, result
 from deepagent.toolsets.openapi.operations import Operation, base_of, read_operations
 from deepagent.toolsets.openapi.security import Additions, Authenticator, Credential, read_schemes
-from deepagent.toolsets.secrets import Redactor
 
 _PASSING = (429, 502, 503, 504)
 _LONGEST_WAIT = 20.0

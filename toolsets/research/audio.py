@@ -7,9 +7,9 @@ import secrets
 from typing import Protocol
 
 from deepagent.errors import ToolFailedError
+from deepagent.secrets import Redactor
 from deepagent.toolsets.http import Fetcher, Guard, Request, host_of
 from deepagent.toolsets.research.config import TranscriberConfig
-from deepagent.toolsets.secrets import Redactor
 
 _SECONDS = 300.0
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepagent.toolsets.secrets import Secret
+from deepagent.secrets import Secret
 
 
 class _Settings(BaseModel):

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from pydantic import BaseModel
 
 from deepagent.errors import ToolFailedError
+from deepagent.secrets import Redactor
 from deepagent.toolsets.http import Fetcher, Guard, Request, Response, host_of
 from deepagent.toolsets.research.config import BraveConfig, SearxngConfig, SerperConfig
-from deepagent.toolsets.secrets import Redactor
 
 _TEXT_CHARS = 500
 _SECONDS = 20.0

@@ -17,9 +17,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepagent.errors import ToolFailedError, UsageError
+from deepagent.secrets import Redactor, Secret
 from deepagent.tools import Arguments, Tool, ToolSpec
 from deepagent.toolsets.http import Fetcher, Guard, Request, host_of
-from deepagent.toolsets.secrets import Redactor, Secret
 
 _OK = 200
 

@@ -23,7 +23,7 @@ from deepagent.agent import ToolSource
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.evaluation.benchmarks.called import Called, calls, listed
 from deepagent.evaluation.judges import quoted
-from deepagent.toolsets.secrets import Secret
+from deepagent.secrets import Secret
 from deepagent.toolsets.toolbench.toolset import catalogue
 
 _PROMPT = """{query}

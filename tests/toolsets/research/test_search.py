@@ -7,10 +7,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from deepagent.errors import ToolError, ToolFailedError, UsageError
+from deepagent.secrets import Secret
 from deepagent.toolsets.research import search
 from deepagent.toolsets.research.config import BraveConfig, SearxngConfig, SerperConfig
 from deepagent.toolsets.research.corpus import Corpus
-from deepagent.toolsets.secrets import Secret
 from tests.toolsets.servers import serving
 
 PAGES = [("Blue whale", "https://a.test/1", "up to\n30 m"), ("Fin whale", "https://a.test/2", "up to 27 m")]

@@ -25,9 +25,16 @@ class Secret(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     env: str | None = None
-    """Environment variable that holds it."""
+    """Environment variable that holds it; white space around it is dropped."""
     file: Path | None = None
-    """File that holds it; white space around it is dropped."""
+    """File that holds it; likewise."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_itself(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            raise ValueError("a credential is never written down: name its place, {env: NAME} or {file: PATH}")
+        return given
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -42,7 +49,7 @@ class Secret(BaseModel):
             UsageError: it is not there; the message names the place, never the content.
         """
         if self.env is not None:
-            value = os.environ.get(self.env, "")
+            value = os.environ.get(self.env, "").strip()
             place = f"the environment variable {self.env}"
         else:
             place = f"the file {self.file}"

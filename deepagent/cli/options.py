@@ -1,0 +1,56 @@
+"""Options that several commands share, and the settings that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepagent.cli.terminal import say
+from deepagent.config import RunConfig, effective
+from deepagent.errors import UsageError
+from deepagent.settings import Given, Merged, from_option
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="embedded[:NAME], a config's name or path, or URL#MODEL of a server."),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file with settings; by default what DEEPAGENT_CONFIG names.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as agent.limits.actions=20. Repeatable."),
+]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="File in which runs are kept.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines, as `runs show --json` does.")]
+UnsafeOption = Annotated[
+    bool, typer.Option("--unsafe-execute", help="Run code without confinement. The model can then do what you can do.")
+]
+
+_UNSAFE = ("agent", "sandbox", "unsafe")
+
+
+def given_by_options(model: str | None = None, sets: list[str] | None = None, judge: str | None = None) -> list[Given]:
+    """What options say; those with a name of their own count more than --set."""
+    named = {"model": model, "judge": judge}
+    given = [from_option(text, RunConfig) for text in sets or ()]
+    return given + [Given((key,), value, f"--{key}") for key, value in named.items() if value is not None]
+
+
+def settings_from(config: Path | None, options: list[Given], unsafe: bool) -> RunConfig:
+    """Settings: options over the environment over the file over defaults."""
+    merged = effective(config, options)
+    refuse_unasked(merged, unsafe)
+    if not unsafe:
+        return merged.settings
+    say("warning: code runs without confinement: the model can read, change and send whatever you can")
+    return effective(config, [*options, Given(_UNSAFE, True, "--unsafe-execute")]).settings
+
+
+def refuse_unasked(merged: Merged[RunConfig], unsafe: bool) -> None:
+    """Code without walls is asked for on the command line, each time, or not at all."""
+    if merged.settings.agent.sandbox.unsafe and not unsafe:
+        where = merged.origin(_UNSAFE)
+        raise UsageError(f"{where}: running code without walls must be asked for each time: --unsafe-execute")
