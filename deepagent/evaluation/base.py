@@ -218,6 +218,11 @@ class Benchmark(Generic[Settings]):
         """Tools that all episodes share: opened and indexed once, after the benchmark itself is open."""
         return ()
 
+    @property
+    def rehearsal(self) -> Sequence[ToolSource]:
+        """`sources` for agents that are known beforehand, such as the oracle: others where real ones are costly."""
+        return self.sources
+
     def tasks(self) -> Sequence[BenchmarkTask]:
         """All tasks, in a fixed order.
 

@@ -14,7 +14,8 @@ from deepagent.dialects import spelled
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.models.scripted import ScriptedModel
-from deepagent.transcript import Window
+from deepagent.tools import JsonSchema
+from deepagent.transcript import Message, Window
 
 KNOWN = ("oracle", "empty")
 _CONTEXT = 10_000_000
@@ -34,7 +35,7 @@ class KnownAnswers:
     def __init__(self, way: Way, name: str) -> None:
         self._way = way
         self._script: ContextVar[Iterator[str]] = ContextVar("script")
-        self.model = ScriptedModel(self._reply, context=_CONTEXT, name=name)
+        self.model = ScriptedModel(self._reply, context=_CONTEXT, name=name, chat_replies=_no_judge)
 
     def begin(self, task: BenchmarkTask) -> None:
         """An episode begins, in the asyncio task that calls this.
@@ -46,6 +47,11 @@ class KnownAnswers:
 
     def _reply(self, window: Window) -> str:
         return next(self._script.get(), "")
+
+
+def _no_judge(messages: Sequence[Message], schema: JsonSchema | None) -> str:
+    """Asked as a judge, it chooses nothing: what only a judge can tell has no value then."""
+    return ""
 
 
 def known_answers(benchmark: AnyBenchmark, name: str) -> KnownAnswers:

@@ -29,6 +29,9 @@ from deepagent.runs.store import RunStore
 BASELINES = Path(__file__).parent.parent / "configs" / "baselines"
 _ALL_SHOWN = 10_000
 """`cards` where a task's own tools are given: however many they are, they are shown."""
+_SHOWN_TO_KNOWN = 500
+"""`cards` of an agent that knows the way. It does not search, and its code needs the tools that are shown; of a
+catalogue of thousands it only calls tools, which it may unseen."""
 
 
 class Baseline(BaseModel):
@@ -85,8 +88,8 @@ def make_plan(
     if baseline is not None:
         agent = overlaid(agent, read_baseline(baseline).agent, where=f"baseline {baseline}")
     limits = _filled(agent.limits, benchmark.config.limits)
-    shown = benchmark.mode == "labelled" or run.model in KNOWN  # who knows the way does not search
-    cards = _ALL_SHOWN if shown else agent.cards
+    unlabelled = _SHOWN_TO_KNOWN if run.model in KNOWN else agent.cards
+    cards = _ALL_SHOWN if benchmark.mode == "labelled" else unlabelled
     # What earlier runs learned would make episodes depend on each other.
     agent = agent.model_copy(update={"limits": limits, "cards": cards, "experience": False})
     return Plan(
@@ -194,7 +197,7 @@ async def opened(
         model: str | Model = known.model if known else plan.run.model
         agent = Agent(
             model,
-            [*benchmark.sources, *plan.run.tools],
+            [*(benchmark.rehearsal if known else benchmark.sources), *plan.run.tools],
             config=plan.run.agent,
             auxiliary=plan.run.auxiliary,
             judge=plan.run.judge,

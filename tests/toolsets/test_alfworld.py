@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 
 pytest.importorskip("alfworld", reason="ALFWorld's engine is not installed; `make test-alfworld` installs it")
 
 from deepagent.errors import ToolFailedError, UsageError
-from deepagent.toolsets.alfworld.engine import Engine, Game, generated, official
+from deepagent.toolsets.alfworld.engine import Engine, Game, generated, official, receptacles
 from deepagent.toolsets.alfworld.goals import Goal, goals
 from deepagent.toolsets.alfworld.rooms import Entity, Room, escaped, make, problem, tables
 from deepagent.toolsets.alfworld.toolset import ACTIONS, AlfWorld, reached, sub_goals
@@ -74,6 +75,15 @@ def engine():
     made = Engine(small())
     yield made
     made.close()
+
+
+def test_the_receptacles_are_known_by_name_before_a_game_is_loaded(engine):
+    assert receptacles(small().pddl_problem) == ["diningtable 1", "fridge 1", "microwave 1", "sinkbasin 1"]
+    made = generated(BY_KIND["pick_cool_then_place_in_recep"], 0)
+    playing = Engine(made)
+    told = re.findall(r"\ba (\w+ \d+)", playing.intro)
+    playing.close()
+    assert receptacles(made.pddl_problem) == sorted(told, key=lambda name: (name.split()[0], int(name.split()[1])))
 
 
 def play(engine, *commands):
@@ -180,8 +190,15 @@ async def test_what_cannot_be_done_is_answered_with_what_can():
     async with AlfWorld(small, HEAT) as world:
         with pytest.raises(ToolFailedError, match="go to diningtable 1, go to fridge 1"):
             await use(world, "go_to", receptacle="cupboard 7")
-        with pytest.raises(ToolFailedError, match="not take anything"):
+        with pytest.raises(ToolFailedError, match="not take anything; go to a receptacle first"):
             await use(world, "take", thing="apple 1", receptacle="fridge 1")
+        await use(world, "go_to", receptacle="fridge 1")
+        with pytest.raises(ToolFailedError, match="not take anything; you can open fridge 1, or go elsewhere"):
+            await use(world, "take", thing="apple 1", receptacle="fridge 1")
+        await use(world, "open_receptacle", receptacle="fridge 1")
+        await use(world, "take", thing="apple 1", receptacle="fridge 1")
+        with pytest.raises(ToolFailedError, match=r"not take anything; you can .*move apple 1 to fridge 1"):
+            await use(world, "take", thing="apple 2", receptacle="fridge 1")
 
 
 async def test_calls_at_one_time_are_done_one_after_the_other():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -65,6 +66,16 @@ def official(path: Path) -> Game:
         return Game(**kept, walkthrough=tuple(data.get("walkthrough") or ()))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is no game of ALFWorld ({type(error).__name__}: {error})") from error
+
+
+def receptacles(problem: str) -> list[str]:
+    """What the receptacles of a game are called, from its PDDL problem, in the order of their names.
+
+    Raises:
+        UsageError: the engine is not installed.
+    """
+    names = _names(re.findall(r"^\s*(\w\S*) - receptacle\s*$", problem, re.MULTILINE))
+    return sorted(names.values(), key=lambda name: (name.rstrip("0123456789"), int(name.rpartition(" ")[2])))
 
 
 class Engine:

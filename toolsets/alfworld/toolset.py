@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +18,9 @@ from deepagent.toolsets.functions import in_daemon_thread
 _NOTHING = "Nothing happens."
 _MIDDLE = "You are in the middle of a room. Looking quickly around you, you see nothing."
 _NAMED = 30
-_PARAMETERS = {"thing": "such as 'apple 2'", "receptacle": "such as 'fridge 1'"}
+_ALWAYS = ("go", "look", "inventory", "help", "examine")
+"""Verbs of commands that are no help to who wanted another one."""
+_PARAMETERS = {"thing": "its name and number", "receptacle": "its name and number"}
 ACTIONS = (
     ("go_to", "go to {receptacle}", "Goes to a receptacle. Returns what is seen there."),
     ("open_receptacle", "open {receptacle}", "Opens the receptacle that you are at. Returns what is in it."),
@@ -103,9 +105,7 @@ class AlfWorld:
             if self._goal:
                 self._reached |= reached(self._goal, engine.facts)
         if seen == _NOTHING:
-            verb = command.split(maxsplit=1)[0]
-            near = [one for one in able if one.split(maxsplit=1)[0] == verb][:_NAMED]
-            raise ToolFailedError(f"{_NOTHING} Here you can {', '.join(near) if near else f'not {verb} anything'}.")
+            raise ToolFailedError(f"{_NOTHING} {_instead(command, able)}")
         # In the middle of the room the engine's own `look` sees nothing; the original shows it once, at first.
         return engine.intro if seen == _MIDDLE else seen
 
@@ -122,6 +122,18 @@ class AlfWorld:
             return seen
 
         return Tool(ToolSpec(name=name, description=description, parameters=schema, toolset=self.name), invoke)
+
+
+def _instead(command: str, able: Sequence[str]) -> str:
+    """What can be done: with the same verb, or at all at this place."""
+    verb = command.split(maxsplit=1)[0]
+    same = [one for one in able if one.split(maxsplit=1)[0] == verb]
+    if same:
+        return f"Here you can {', '.join(same[:_NAMED])}."
+    others = [one for one in able if one.split(maxsplit=1)[0] not in _ALWAYS]
+    if not others:
+        return f"Here you can not {verb} anything; go to a receptacle first."
+    return f"Now you can not {verb} anything; you can {', '.join(others[:_NAMED])}, or go elsewhere."
 
 
 def sub_goals(goal: Goal) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import get_args
@@ -19,15 +20,18 @@ from pydantic import Field
 from deepagent.actions import Action, Answer, Call
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
-from deepagent.toolsets.alfworld.engine import Game, generated, official
+from deepagent.toolsets.alfworld.engine import Game, generated, official, receptacles
 from deepagent.toolsets.alfworld.goals import Goal, Kind, goals
+from deepagent.toolsets.alfworld.rooms import make, problem, tables
 from deepagent.toolsets.alfworld.toolset import ACTIONS, AlfWorld
 
-_PROMPT = """You are in a room of a house, and have {steps} steps to do a task: {task}.
+_PROMPT = """You are in a room of a house, and have {steps} steps to do a task in it. Go to receptacles to see what is \
+there, open those that are closed, take what you need, and do with it what the task says, each time going where that \
+can be done. You can hold one thing at a time. When the task is done the game ends by itself.
 
-Call `look` first: it names the receptacles. Go to them to see what is there, open those that are closed, take what \
-you need, and do with it what the task says, each time going where that can be done. You can hold one thing at a time. \
-When the task is done the game ends by itself."""
+Around you are {receptacles}.
+
+Your task: {task}."""
 _TASK = re.compile(r"Your task is to: (.*?)\.?(?:\\n|\"|$)")
 _FOLDER = re.compile(r"(?P<kind>[a-z_]+)-(?P<thing>\w+)-None-(?P<place>\w+)-(?P<room>\d+)")
 
@@ -57,8 +61,7 @@ class AlfWorldBenchmark(Benchmark[AlfWorldConfig]):
     Config = AlfWorldConfig
 
     @cached_property
-    def _games(self) -> dict[str, tuple[str, Goal | None, Callable[[], Game]]]:
-        """By id: the task in words, the goal where it is known, and what loads the game."""
+    def _games(self) -> dict[str, _Found]:
         return _found(self.config.games) if self.config.games else _drawn(self.config.count, self.config.seed)
 
     def tasks(self) -> Sequence[BenchmarkTask]:
@@ -66,23 +69,23 @@ class AlfWorldBenchmark(Benchmark[AlfWorldConfig]):
         return [
             BenchmarkTask(
                 id=id,
-                prompt=_PROMPT.format(steps=self.config.steps, task=task),
-                tags={"kind": goal.kind} if goal else {},
-                data={"task": task},
+                prompt=_PROMPT.format(steps=self.config.steps, receptacles=", ".join(game.receptacles), task=game.task),
+                tags={"kind": game.goal.kind} if game.goal else {},
+                data={"task": game.task},
             )
-            for id, (task, goal, _) in self._games.items()
+            for id, game in self._games.items()
         ]
 
     def world(self, task: BenchmarkTask) -> AlfWorld:
         """The game, in an engine of its own."""
-        _, goal, load = self._games[task.id]
-        return AlfWorld(load, goal, self.config.steps)
+        game = self._games[task.id]
+        return AlfWorld(game.load, game.goal, self.config.steps)
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Read it from the engine."""
         world = episode.world
         won, done = (world.won, world.done) if isinstance(world, AlfWorld) else (False, False)
-        _, goal, _ = self._games[episode.task.id]
+        goal = self._games[episode.task.id].goal
         part = world.sub_goals if isinstance(world, AlfWorld) else (0.0 if goal else None)
         return Score(
             values={
@@ -93,9 +96,24 @@ class AlfWorldBenchmark(Benchmark[AlfWorldConfig]):
 
     def oracle(self, task: BenchmarkTask) -> Sequence[Action] | None:
         """The game's own walkthrough."""
-        _, _, load = self._games[task.id]
-        steps = load().walkthrough
+        steps = self._games[task.id].load().walkthrough
         return [*map(called, steps), Answer(text="It is done.")] if steps else None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A game that can be played.
+
+    Attributes:
+        task: in words.
+        goal: None where it is not known.
+        receptacles: what stands in the room, as the player is told at first.
+    """
+
+    task: str
+    goal: Goal | None
+    receptacles: Sequence[str]
+    load: Callable[[], Game]
 
 
 def called(command: str) -> Call:
@@ -107,14 +125,23 @@ def called(command: str) -> Call:
     raise UsageError(f"a walkthrough holds {command[:80]!r}, which is no command")
 
 
-def _drawn(count: int, seed: int) -> dict[str, tuple[str, Goal | None, Callable[[], Game]]]:
+def _drawn(count: int, seed: int) -> dict[str, _Found]:
+    known = tables()
     trials = [(goal, trial) for goal in goals() for trial in range(goal.trials)]
     drawn = random.Random(f"games {seed}").sample(trials, min(count, len(trials)))  # noqa: S311 # nothing secret
-    return {f"{goal.id}/{trial}": (goal.sentence, goal, partial(generated, goal, trial)) for goal, trial in drawn}
+    return {
+        f"{goal.id}/{trial}": _Found(
+            goal.sentence,
+            goal,
+            receptacles(problem(make(goal, trial, known), known)),
+            partial(generated, goal, trial),
+        )
+        for goal, trial in drawn
+    }
 
 
-def _found(folder: Path) -> dict[str, tuple[str, Goal | None, Callable[[], Game]]]:
-    made: dict[str, tuple[str, Goal | None, Callable[[], Game]]] = {}
+def _found(folder: Path) -> dict[str, _Found]:
+    made: dict[str, _Found] = {}
     for path in sorted(folder.rglob("game.tw-pddl")):
         id = path.parent.relative_to(folder).as_posix()
         if "movable" in id or "Sliced" in id:  # as the original leaves them out
@@ -125,7 +152,8 @@ def _found(folder: Path) -> dict[str, tuple[str, Goal | None, Callable[[], Game]
             raise UsageError(f"{path} cannot be read: {error}") from error
         told = _TASK.search(str(data.get("grammar", "")))
         if data.get("solvable") and told:
-            made[id] = told.group(1), _goal_of(id), partial(official, path)
+            seen = receptacles(str(data["pddl_problem"]))
+            made[id] = _Found(told.group(1), _goal_of(id), seen, partial(official, path))
     if not made:
         raise UsageError(f"{folder} holds no games (game.tw-pddl) of ALFWorld; give the folder of a split")
     return made

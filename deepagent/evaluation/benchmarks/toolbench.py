@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,7 +25,10 @@ from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask,
 from deepagent.evaluation.benchmarks.called import Called, calls, listed
 from deepagent.evaluation.judges import quoted
 from deepagent.secrets import Secret
-from deepagent.toolsets.toolbench.toolset import catalogue
+from deepagent.tools import Arguments
+from deepagent.toolsets.base import ToolList
+from deepagent.toolsets.toolbench.toolset import ToolBench, catalogue
+from deepagent.toolsets.toolbench.toolset import ToolBenchConfig as ToolsetConfig
 
 _PROMPT = """{query}
 
@@ -92,6 +96,12 @@ class ToolBenchBenchmark(Benchmark[ToolBenchConfig]):
                 "cache": self.config.cache,
             },
         )
+
+    @property
+    def rehearsal(self) -> Sequence[ToolSource]:
+        """All APIs; each call that fits its schema succeeds, and says nothing."""
+        tools = ToolBench(ToolsetConfig()).tools
+        return [ToolList("toolbench", [replace(tool, invoke=_nothing, simulated=True) for tool in tools])]
 
     def tasks(self) -> Sequence[BenchmarkTask]:
         """The 200 instructions of G1_instruction, then the 200 of G2_instruction."""
@@ -161,6 +171,10 @@ def _tasks() -> tuple[BenchmarkTask, ...]:
         )
         for row in rows
     )
+
+
+async def _nothing(arguments: Arguments) -> str:
+    return ""
 
 
 def _share(relevant: Sequence[str], made: set[str]) -> float:

@@ -30,7 +30,7 @@ async def play(
     known = KnownAnswers(actions, "scripted")
     results: dict[str, EpisodeResult] = {}
     with RunStore(folder / "runs.sqlite") as store:
-        async with benchmark, Agent(known.model, benchmark.sources, config=PLAIN, judge=judge, store=store) as agent:
+        async with benchmark, Agent(known.model, benchmark.rehearsal, config=PLAIN, judge=judge, store=store) as agent:
             worker = Worker(benchmark, agent, retries=0, begin=known.begin)
             for task in tasks if tasks is not None else benchmark.tasks():
                 results[task.id] = await worker.episode(task, 0)
