@@ -129,10 +129,10 @@ def made(number: int) -> EpisodeResult:
 
 def filled(results: ResultStore, count: int, name: str):
     evaluation = runner.begin(results, setup(name), METRICS, resume=False)
-    results._connection.execute("BEGIN")  # the rows are made up: one transaction is enough
+    results._database.connection.execute("BEGIN")  # the rows are made up: one transaction is enough
     for number in range(count):
         results.add(evaluation.id, made(number))
-    results._connection.execute("COMMIT")
+    results._database.connection.execute("COMMIT")
     return evaluation
 
 

@@ -72,7 +72,7 @@ def appends(folder: Path) -> None:
         events = [one.event for one in store.events(log.id)]
         Progress(events)
         resume = time.process_time() - began
-        size = store._connection.execute("SELECT sum(length(body)) FROM records").fetchone()[0]
+        size = store._database.connection.execute("SELECT sum(length(body)) FROM records").fetchone()[0]
     held = sum(
         len(part.text.encode())
         for one in steps
@@ -92,7 +92,7 @@ def appends(folder: Path) -> None:
 
 def listing(folder: Path) -> None:
     with RunStore(folder / "l.sqlite") as store:
-        store._connection.execute("PRAGMA synchronous=OFF")
+        store._database.connection.execute("PRAGMA synchronous=OFF")
         for number in range(10_000):
             log = store.new_run()
             log.append(Started(run=log.id, task=text(number, 20), model="m", context=1, settings={}))

@@ -38,8 +38,9 @@ from deepagent.models.roles import Models, Role
 from deepagent.reranking import Reranker
 from deepagent.retrieval.choice import open_encoder
 from deepagent.runs.events import Ended, Event, Sources, Started, Status
+from deepagent.runs.log import ATTACHED, RunLog
 from deepagent.runs.progress import Progress
-from deepagent.runs.store import ATTACHED, RunLog, RunStore
+from deepagent.runs.store import RunStore
 from deepagent.sandbox import Pool
 from deepagent.session import Session
 from deepagent.tools import RUN, Tool, well_formed

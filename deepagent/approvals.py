@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 
 from deepagent.invocation import Approve
 from deepagent.runs.events import ApprovalAsked, ApprovalGiven
+from deepagent.runs.log import RunLog
 from deepagent.runs.progress import Asked
-from deepagent.runs.store import RunLog
 from deepagent.tools import Arguments, ToolSpec
 
 _POLL_SECONDS = 0.2

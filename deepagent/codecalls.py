@@ -14,8 +14,8 @@ from deepagent.config import AgentConfig
 from deepagent.errors import ToolError, ToolFailedError, ToolRefusedError
 from deepagent.invocation import invoke
 from deepagent.runs.events import ToolCalled, ToolReturned
+from deepagent.runs.log import RunLog
 from deepagent.runs.steps import ToolUse
-from deepagent.runs.store import RunLog
 from deepagent.tools import Arguments, Tool, well_formed
 
 UNKNOWN = "Interrupted: whether it was done is not known. Find out before you do it again."

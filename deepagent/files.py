@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from deepagent.errors import ToolFailedError
-from deepagent.runs.store import FILE, RunLog
+from deepagent.runs.log import FILE, RunLog
 from deepagent.sandbox import Kernel
 
 _MOST_BYTES = 100_000_000

@@ -24,9 +24,9 @@ from deepagent.memory.archive import Archive
 from deepagent.memory.recall import RECALL, recall_tool
 from deepagent.retrieval import Hit
 from deepagent.runs.events import Performed
+from deepagent.runs.log import WORKSPACE, RunLog
 from deepagent.runs.progress import Progress
 from deepagent.runs.steps import Step, ToolUse
-from deepagent.runs.store import WORKSPACE, RunLog
 from deepagent.sandbox import Execution, Kernel, Pool
 from deepagent.tools import FILES, Arguments, Tool, ToolSpec, well_formed
 from deepagent.transcript import BYTES_PER_TOKEN, clipped

@@ -25,10 +25,10 @@ from deepagent.models.base import Generated, Listen, Model, Usage, Watch
 from deepagent.models.failures import RefusedError
 from deepagent.performer import Performer
 from deepagent.runs.events import Ended, Event, Intended, Noticed, Observed, Replied, Resumed, Sources, Started, Status
+from deepagent.runs.log import RunLog
 from deepagent.runs.owners import BEAT_SECONDS
 from deepagent.runs.progress import Pending, Progress
 from deepagent.runs.steps import steps
-from deepagent.runs.store import RunLog
 from deepagent.sandbox import Pool
 from deepagent.transcript import Segment, clipped
 from deepagent.windows import Windows

@@ -20,9 +20,9 @@ from deepagent.memory.schema import Memory
 from deepagent.models.base import Model, Usage
 from deepagent.performer import Performer
 from deepagent.runs.events import Event, FoldBegan, Folded, WindowOpened
+from deepagent.runs.log import RunLog
 from deepagent.runs.progress import Progress
 from deepagent.runs.steps import Steps
-from deepagent.runs.store import RunLog
 from deepagent.tools import Tool
 from deepagent.transcript import BYTES_PER_TOKEN, Segment, Transcript, Window, clipped
 

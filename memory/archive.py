@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from deepagent.actions import Call
 from deepagent.memory.ledger import describe_in_full
 from deepagent.runs.events import Observed
+from deepagent.runs.log import RunLog
 from deepagent.runs.steps import Step, Steps
-from deepagent.runs.store import RunLog
 
 RECALL = "recall"
 

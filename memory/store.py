@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,12 +19,11 @@ from typing import Any, Self
 from pydantic import Field
 
 from deepagent.actions import Frozen
-from deepagent.errors import StoreError
+from deepagent.database import Database
 from deepagent.memory.schema import one_line
 from deepagent.retrieval.text import words
 from deepagent.tools import ToolSpec
 
-FORMAT = 1
 NOTES = 5
 """Notes that are kept of one tool."""
 _ERRORS = 5
@@ -39,8 +36,8 @@ _STALE = 365 * 86_400.0
 _ALIKE = 0.7
 """Share of words in common from which two notes say the same (Jaccard index)."""
 
-_MIGRATIONS = (
-    """
+_UPGRADES = {
+    0: """
     CREATE TABLE tools (
         tool TEXT NOT NULL, schema TEXT NOT NULL, calls INTEGER NOT NULL, runs INTEGER NOT NULL, at REAL NOT NULL,
         PRIMARY KEY (tool, schema)
@@ -55,8 +52,7 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE TABLE learnt (run TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
     """,
-)
-"""From each format to the next."""
+}
 
 
 class Failure(Frozen):
@@ -123,28 +119,7 @@ class ExperienceStore:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self._clock = clock
-        with _translated(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=5, isolation_level=None)
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
-
-    def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        with self._transaction() as execute:
-            found = execute("PRAGMA user_version").fetchone()[0]
-            if found > FORMAT:
-                raise StoreError(
-                    f"{self.path} has format {found}, this version reads up to {FORMAT}; upgrade deepagent"
-                )
-            for migration in _MIGRATIONS[found:]:
-                for statement in migration.split(";"):
-                    execute(statement)
-            execute(f"PRAGMA user_version={FORMAT}")
+        self._database = Database(path, "experience", _UPGRADES)
 
     def __enter__(self) -> Self:
         return self
@@ -156,64 +131,59 @@ class ExperienceStore:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._database.close()
 
     def learn(self, run: str, lessons: Sequence[Experience]) -> None:
         """Add what one run has taught; a run that is learnt from already, before a resume perhaps, adds nothing."""
-        now = self._clock()
-        with self._transaction() as execute:
-            if execute("INSERT OR IGNORE INTO learnt VALUES (?, ?)", (run, now)).rowcount == 0:
+        now, database = self._clock(), self._database
+        with database.transaction():
+            if not database.execute("INSERT OR IGNORE INTO learnt VALUES (?, ?)", (run, now)):
                 return
             for lesson in lessons:
-                self._add(execute, lesson, now)
-            execute("DELETE FROM learnt WHERE at < ?", (now - _STALE,))
-            stale = [
-                (row[0], row[1]) for row in execute("SELECT tool, schema FROM tools WHERE at < ?", (now - _STALE,))
-            ]
-            for key in stale:
-                _delete(execute, key)
+                self._add(lesson, now)
+            database.execute("DELETE FROM learnt WHERE at < ?", (now - _STALE,))
+            for key in database.rows("SELECT tool, schema FROM tools WHERE at < ?", (now - _STALE,)):
+                self._delete(key)
 
     def of(self, spec: ToolSpec) -> Experience | None:
         """What is known of a tool as it is now."""
-        with _translated(self.path):
-            return self._read(spec.name, schema_hash(spec))
+        return self._read(spec.name, schema_hash(spec))
 
     def all(self, tool: str | None = None) -> list[Experience]:
         """Everything, or all of one tool, by name; the schema used last first."""
-        with _translated(self.path):
-            keys = self._connection.execute(
-                "SELECT tool, schema FROM tools WHERE ?1 IS NULL OR tool = ?1 ORDER BY tool, at DESC", (tool,)
-            ).fetchall()
-            found = [self._read(*key) for key in keys]
+        keys = self._database.rows(
+            "SELECT tool, schema FROM tools WHERE ?1 IS NULL OR tool = ?1 ORDER BY tool, at DESC", (tool,)
+        )
+        found = [self._read(*key) for key in keys]
         return [one for one in found if one is not None]
 
     def forget(self, tool: str | None = None) -> int:
         """Forget one tool, or all; returns how many tools and schemas that were."""
-        with self._transaction() as execute:
-            keys = execute("SELECT tool, schema FROM tools WHERE ?1 IS NULL OR tool = ?1", (tool,)).fetchall()
+        with self._database.transaction():
+            keys = self._database.rows("SELECT tool, schema FROM tools WHERE ?1 IS NULL OR tool = ?1", (tool,))
             for key in keys:
-                _delete(execute, key)
+                self._delete(key)
         return len(keys)
 
-    def _add(self, execute: _Execute, lesson: Experience, now: float) -> None:
+    def _add(self, lesson: Experience, now: float) -> None:
         key = lesson.tool, lesson.schema_
-        execute(
+        self._database.execute(
             "INSERT INTO tools VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
             " calls = calls + excluded.calls, runs = runs + 1, at = excluded.at",
             (*key, lesson.calls, now),
         )
         for error in lesson.errors:
-            execute(
+            self._database.execute(
                 "INSERT INTO errors VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                 " count = count + excluded.count, at = excluded.at,"
                 " message = CASE excluded.message WHEN '' THEN message ELSE excluded.message END",
                 (*key, _safe(error.kind), error.count, _safe(error.message), now),
             )
-        self._merge_notes(execute, key, lesson.notes, now)
+        self._merge_notes(key, lesson.notes, now)
 
-    def _merge_notes(self, execute: _Execute, key: tuple[str, str], new: Sequence[Note], now: float) -> None:
+    def _merge_notes(self, key: tuple[str, str], new: Sequence[Note], now: float) -> None:
         """Old notes with faded evidence and new ones; those that say the same are one, the best are kept."""
-        rows = execute("SELECT text, evidence, runs, at FROM notes WHERE tool = ? AND schema = ?", key).fetchall()
+        rows = self._database.rows("SELECT text, evidence, runs, at FROM notes WHERE tool = ? AND schema = ?", key)
         notes = {text: (_faded(evidence, now - at), runs, at) for text, evidence, runs, at in rows}
         for note in new:
             text = _safe(note.text)
@@ -223,49 +193,41 @@ class ExperienceStore:
             evidence, runs, _ = notes.get(same, (0.0, 0, now))
             notes[same] = evidence + note.evidence, runs + 1, now
         best = sorted(notes.items(), key=lambda item: -item[1][0])[:NOTES]
-        execute("DELETE FROM notes WHERE tool = ? AND schema = ?", key)
+        self._database.execute("DELETE FROM notes WHERE tool = ? AND schema = ?", key)
         for text, (evidence, runs, _) in best:
             if evidence >= _LEAST:
-                execute("INSERT INTO notes VALUES (?, ?, ?, ?, ?, ?)", (*key, text, evidence, runs, now))
+                values = (*key, text, evidence, runs, now)
+                self._database.execute("INSERT INTO notes VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def _read(self, tool: str, schema: str) -> Experience | None:
-        execute, key, now = self._connection.execute, (tool, schema), self._clock()
-        row = execute("SELECT calls, runs, at FROM tools WHERE tool = ? AND schema = ?", key).fetchone()
-        if row is None:
+        rows, key, now = self._database.rows, (tool, schema), self._clock()
+        counted = self._database.row("SELECT calls, runs, at FROM tools WHERE tool = ? AND schema = ?", key)
+        if counted is None:
             return None
-        errors = execute(
+        errors = rows(
             "SELECT kind, count, message FROM errors WHERE tool = ? AND schema = ? ORDER BY at DESC, count DESC, kind"
             " LIMIT ?", (*key, _ERRORS),
         )  # fmt: skip
-        notes = [
-            Note(text=text, evidence=round(_faded(evidence, now - at), 2), runs=runs)
-            for text, evidence, runs, at in execute(
-                "SELECT text, evidence, runs, at FROM notes WHERE tool = ? AND schema = ?", key
+        noted = rows("SELECT text, evidence, runs, at FROM notes WHERE tool = ? AND schema = ?", key)
+        with self._database.translated():
+            notes = [
+                Note(text=text, evidence=round(_faded(evidence, now - at), 2), runs=runs)
+                for text, evidence, runs, at in noted
+            ]
+            return Experience(
+                tool=tool,
+                schema=schema,
+                calls=counted[0],
+                runs=counted[1],
+                at=counted[2],
+                errors=tuple(Failure(kind=kind, count=count, message=message) for kind, count, message in errors),
+                notes=tuple(sorted((note for note in notes if note.evidence >= _LEAST), key=_by_evidence)),
             )
-        ]
-        return Experience(
-            tool=tool,
-            schema=schema,
-            calls=row[0],
-            runs=row[1],
-            at=row[2],
-            errors=tuple(Failure(kind=kind, count=count, message=message) for kind, count, message in errors),
-            notes=tuple(sorted((note for note in notes if note.evidence >= _LEAST), key=_by_evidence)),
-        )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[_Execute]:
-        with _translated(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-
-
-_Execute = Callable[..., sqlite3.Cursor]
+    def _delete(self, key: tuple[Any, ...]) -> None:
+        for table in ("tools", "errors", "notes"):
+            delete = f"DELETE FROM {table} WHERE tool = ? AND schema = ?"  # noqa: S608 (names of our own)
+            self._database.execute(delete, key)
 
 
 def schema_hash(spec: ToolSpec) -> str:
@@ -288,16 +250,3 @@ def _faded(evidence: float, seconds: float) -> float:
 def _alike(one: str, other: str) -> bool:
     first, second = set(words(one)), set(words(other))
     return one == other or (bool(first & second) and len(first & second) / len(first | second) >= _ALIKE)
-
-
-def _delete(execute: _Execute, key: tuple[Any, ...]) -> None:
-    for table in ("tools", "errors", "notes"):
-        execute(f"DELETE FROM {table} WHERE tool = ? AND schema = ?", key)  # noqa: S608 (names of our own)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"experience {path}: {error}; check the disk, its permissions and free space") from error

@@ -90,7 +90,7 @@ class Story:
                 heard += not isinstance(item, Delta)
                 if cut is not None and heard == cut[0]:
                     if cut[1] == "kill":
-                        store._connection.close()
+                        store._database.connection.close()
                         raise Killed
                     working.cancel()
 

@@ -46,9 +46,9 @@ async def left_waiting(store: RunStore, script: list[str]) -> str:
 async def test_a_run_that_waits_is_left_decided_elsewhere_and_goes_on(tmp_path, walls, approved, action):
     with RunStore(tmp_path / "r.sqlite") as store, RunStore(tmp_path / "r.sqlite") as page:
         run = await left_waiting(store, [action])
-        (asked,) = page.pending(run)
+        (asked,) = page.decisions.waiting(run)
         assert (asked.tool, asked.arguments) == ("order", {"article": "lamp"})
-        page.decide(run, asked.step, asked.call, approved=approved, by="page")
+        page.decisions.decide(run, asked.step, asked.call, approved=approved, by="page")
         done = await Agent(WatchedModel([answer("done")]), [order], config=ASKS, store=store).resume(run)
         events = [one.event for one in store.events(run)]
     assert done.answer == "done"

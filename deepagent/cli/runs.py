@@ -218,7 +218,7 @@ def approve(
     """Approve a tool call that a run waits for. A run that was left goes on with `deepagent run --resume`."""
     with _open(store) as opened:
         id = opened.resolve(run)
-        waiting = opened.pending(id)
+        waiting = opened.decisions.waiting(id)
         if step is None and len(waiting) == 1:
             step, call = waiting[0].step, waiting[0].call
         for asked in waiting:
@@ -228,7 +228,7 @@ def approve(
             raise UsageError(
                 f"{len(waiting)} tool calls of run {id} wait for approval; say which with --step and --call"
             )
-        opened.decide(id, step, call, approved=not refuse, by="terminal")
+        opened.decisions.decide(id, step, call, approved=not refuse, by="terminal")
     say(f"{'refused' if refuse else 'approved'}: step {step}, call {call}")
 
 

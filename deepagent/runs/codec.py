@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from deepagent.runs.events import Event
 
 _EVENTS: TypeAdapter[tuple[Event, ...]] = TypeAdapter(tuple[Event, ...])
-_LEVEL = 6
+_LEVEL = 1
 _DICTIONARY = (
     b'"kind":"noticed","text":"the limit of "kind":"tool_returned","step":,"call":1,"result":"","structured":false,'
     b'"found":[],"simulated":false}]{"kind":"tool_called","name":"","arguments":{"'

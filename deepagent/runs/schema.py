@@ -5,14 +5,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-
-from deepagent.errors import StoreError
-
-FORMAT = 2
-
-# A record's key is its run's number in the upper half, and the sequence of its first event in the lower.
 _TABLES = """
 CREATE TABLE records (
     key INTEGER PRIMARY KEY, count INTEGER NOT NULL, at REAL NOT NULL, body BLOB NOT NULL
@@ -43,36 +35,12 @@ INSERT INTO records
 DROP TABLE events;
 """
 
+UPGRADES = {0: _TABLES, 1: _TABLES + _FROM_1}
+
 TASK_CHARS = 1000
 """How much of a task the table of runs holds."""
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file to this format, all at once or not at all.
-
-    Raises:
-        StoreError: it was written by a newer version.
-    """
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    if _format(connection, path) == FORMAT:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        found = _format(connection, path)  # another process may have been first
-        if found < FORMAT:
-            statements = _TABLES + (_FROM_1 if found == 1 else "")
-            for statement in statements.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={FORMAT}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-def _format(connection: sqlite3.Connection, path: Path) -> int:
-    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if found > FORMAT:
-        raise StoreError(f"{path} has format {found}, this version reads up to {FORMAT}; upgrade deepagent")
-    return found
+def key(number: int, sequence: int) -> int:
+    """Of a record: its run's number in the upper half, and the sequence of its first event in the lower."""
+    return (number << 32) + sequence

@@ -55,7 +55,7 @@ class Pages:
     def open(self, reader: Reader) -> None:
         """Begin to answer."""
         self._reader = reader
-        self._templates.globals["decision"] = reader.store.decision
+        self._templates.globals["decision"] = reader.store.decisions.of
 
     def render(self, name: str, **values: Any) -> str:
         """A template as HTML."""
@@ -138,7 +138,7 @@ class Pages:
         if not (_small(step) and _small(call) and approved in ("yes", "no")):
             return PlainTextResponse("Say which call, and whether it is approved.", 400)
         try:
-            self._reader.store.decide(run, int(step), int(call), approved=approved == "yes", by="page")
+            self._reader.store.decisions.decide(run, int(step), int(call), approved=approved == "yes", by="page")
         except UsageError as error:
             return PlainTextResponse(str(error), 409)
         return Response(None, 303, {"Location": f"/runs/{run}#step-{int(step)}"})

@@ -6,7 +6,8 @@ import sqlite3
 
 import pytest
 
-from deepagent.runs.store import FILE, RunStore
+from deepagent.runs.log import FILE
+from deepagent.runs.store import RunStore
 from tests.cli.conftest import complaint
 from tests.support import answer, execute, record
 

@@ -35,7 +35,7 @@ async def killed_at(
             return
         heard.append(item)
         if len(heard) == number:
-            store._connection.close()
+            store._database.connection.close()
             raise Killed
 
     try:

@@ -136,7 +136,7 @@ class Case:
     def die(self, store: RunStore) -> None:
         """What SIGKILL leaves: nothing can be written any more, and nobody may handle it."""
         self._dying = True
-        store._connection.close()
+        store._database.connection.close()
         raise Killed
 
     def _tools(self, store: RunStore) -> list[Any]:
@@ -210,7 +210,7 @@ class _Model(WatchedModel):
             task.cancel()
             await asyncio.sleep(0)
         if case.due(step, "disk broken"):
-            self._store._connection = BrokenDisk(self._store._connection)  # type: ignore[assignment]
+            self._store._database.connection = BrokenDisk(self._store._database.connection)  # type: ignore[assignment]
         case.due(step, "reply without action", "interpreter killed")  # the reply itself is the fault
         case.asked += 1
         self._step += 1

@@ -54,7 +54,7 @@ async def test_a_full_disk_stops_the_run_and_the_run_goes_on_when_there_is_room(
     for pages in range(8, 80, 3):
         path = tmp_path / f"{pages}.sqlite"
         with RunStore(path) as store:
-            store._connection.execute(f"PRAGMA max_page_count={pages}")
+            store._database.connection.execute(f"PRAGMA max_page_count={pages}")
             try:
                 await Agent(MAKE(0), TOOLS, config=CONFIG, store=store).run(LONG)
             except StoreError as error:
@@ -125,8 +125,8 @@ async def test_a_disk_that_fails_at_any_write_stops_the_run_and_the_run_goes_on(
         number += 1
         path = tmp_path / f"{number}.sqlite"
         store = RunStore(path)
-        real = store._connection
-        store._connection = broken = Failing(real, number)  # type: ignore[assignment]
+        real = store._database.connection
+        store._database.connection = broken = Failing(real, number)  # type: ignore[assignment]
         with contextlib.suppress(StoreError):
             await Agent(MAKE(0), TOOLS, config=CONFIG, store=store).run("Do it.")
         failed = broken.failed

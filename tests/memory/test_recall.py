@@ -11,7 +11,8 @@ from deepagent.errors import InvalidArgumentsError
 from deepagent.memory.archive import Archive
 from deepagent.memory.recall import recall_tool
 from deepagent.runs.events import Intended, Observed, Started, ToolCalled, ToolReturned
-from deepagent.runs.store import RunLog, RunStore
+from deepagent.runs.log import RunLog
+from deepagent.runs.store import RunStore
 from deepagent.transcript import Segment
 
 

@@ -16,7 +16,8 @@ from deepagent.errors import StoreError, UsageError
 from deepagent.models.base import Usage
 from deepagent.runs import owners
 from deepagent.runs.events import ApprovalAsked, ApprovalGiven, Ended, Intended, Observed, Resumed, Started
-from deepagent.runs.store import RunLog, RunStore
+from deepagent.runs.log import RunLog
+from deepagent.runs.store import RunStore
 from deepagent.runs.summary import RunFilter
 from deepagent.transcript import Segment
 
@@ -93,7 +94,7 @@ def test_runs_are_listed_newest_first_with_how_they_ended(store):
 def test_a_run_is_found_by_beginning_end_or_last(store):
     log = store.new_run()
     log.append(started(log.id))
-    assert store.resolve(log.id[:15]) == store.resolve(log.id[-6:]) == store.resolve("last") == log.id
+    assert store.resolve(log.id[:15]) == store.resolve(log.id[-8:]) == store.resolve("last") == log.id
     with pytest.raises(UsageError, match="no run matches"):
         store.resolve("nothing")
 
@@ -221,17 +222,17 @@ def test_a_call_that_waits_is_decided_by_another_process_and_only_once(store, tm
     log.append(ApprovalAsked(step=3, tool="order", arguments={"article": "lamp"}))
     assert store.summary(log.id).state == "waiting"
     with RunStore(tmp_path / "runs.sqlite") as page:
-        (asked,) = page.pending(log.id)
+        (asked,) = page.decisions.waiting(log.id)
         assert asked.tool == "order"
         assert log.decision(3, 0) is None
-        page.decide(log.id, asked.step, asked.call, approved=True, by="page")
+        page.decisions.decide(log.id, asked.step, asked.call, approved=True, by="page")
         with pytest.raises(UsageError, match="decided already"):
-            page.decide(log.id, 3, 0, approved=False, by="page")
+            page.decisions.decide(log.id, 3, 0, approved=False, by="page")
     given = log.decision(3, 0)
     assert given == ApprovalGiven(step=3, approved=True, by="page")
     log.append(given)
     assert store.summary(log.id).state == "running"
-    assert store.pending(log.id) == []
+    assert store.decisions.waiting(log.id) == []
 
 
 def test_runs_are_filtered_and_paged(store):
@@ -267,14 +268,14 @@ def test_a_store_of_format_1_is_read_and_goes_on(tmp_path):
             assert len(store.events(done.id)) == 27
             assert isinstance(store.events(killed.id)[-1].event, Intended)
             assert begun(store).id == store.runs()[0].id
-            store._connection.execute("DELETE FROM records WHERE key >> 32 > 2")
-            store._connection.execute("DELETE FROM runs WHERE number > 2")
+            store._database.connection.execute("DELETE FROM records WHERE key >> 32 > 2")
+            store._database.connection.execute("DELETE FROM runs WHERE number > 2")
 
 
 def test_a_missing_event_is_told(store):
     log = begun(store)
     for step in (1, 2):
         log.append(Intended(step=step, thought="", action=Search(query="q")))
-    store._connection.execute("DELETE FROM records WHERE key % 4294967296 = 2")
+    store._database.connection.execute("DELETE FROM records WHERE key % 4294967296 = 2")
     with pytest.raises(StoreError, match="before number 3 is missing"):
         store.events(log.id)

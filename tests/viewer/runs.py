@@ -20,7 +20,8 @@ from deepagent.runs.events import (
     ToolReturned,
     WindowOpened,
 )
-from deepagent.runs.store import RunLog, RunStore
+from deepagent.runs.log import RunLog
+from deepagent.runs.store import RunStore
 from deepagent.transcript import Segment
 
 HOSTILE = "</pre></script><script>alert('task')</script><img src=x onerror=alert(1)> \u202etxt.exe \x1b[2J {{ 7*7 }}"

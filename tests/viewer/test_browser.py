@@ -162,7 +162,7 @@ def test_a_call_is_approved(open_page, runs):
     page = open_page(f"/runs/{waiting.id}")
     page.click("button:text-is('Approve')")
     page.wait_for_selector("text=the run goes on with it")
-    decision = runs["store"].decision(waiting.id, 1, 0)
+    decision = runs["store"].decisions.of(waiting.id, 1, 0)
     assert (decision.approved, decision.by) == (True, "page")
 
 
