@@ -46,7 +46,7 @@ def measure(clients: Sequence[Client], runs: dict[int, int], passes: int, lock: 
         for concurrency, count in runs.items():
             for client in clients:
                 print(f"pass {number + 1} of {passes}: {client.name}, {concurrency} runs at a time", file=sys.stderr)
-                with _alone(lock), _server() as url:
+                with _alone(lock), server() as url:
                     cells[client.name, concurrency] = _cell(interpreters[client.name], client, url, concurrency, count)
         measured.passes.append(cells)
         yield measured
@@ -62,11 +62,12 @@ def _cell(interpreter: Path, client: Client, url: str, concurrency: int, runs: i
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[str]:
+def server() -> Iterator[str]:
+    """The fake model server in a process of its own; gives its address."""
     command = [sys.executable, "-m", "benchmarks.framework.server", str(SERVER_CORE)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
         # leaving closes its input, which ends it
 
 

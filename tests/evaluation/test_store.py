@@ -1,9 +1,11 @@
 """The store of results: one row for every episode, whatever happens."""
 
+import contextlib
 import sqlite3
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepagent.errors import StoreError, UsageError
@@ -78,23 +80,53 @@ def test_what_two_processes_write_is_all_there(store):
     assert [one.task for one in store.results("sums-1")] == ["a", "b"]
 
 
-def test_a_file_that_is_damaged_or_too_new_is_told(tmp_path):
-    path = tmp_path / "results.sqlite"
-    path.write_bytes(b"no database" * 100)
-    with pytest.raises(StoreError, match="check the disk"):
-        ResultStore(path)
-    newer = tmp_path / "newer.sqlite"
-    with sqlite3.connect(newer) as connection:
-        connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(StoreError, match="upgrade deepagent"):
-        ResultStore(newer)
+def read(path: Path) -> None:
+    """Read all that there is, in every way."""
+    with ResultStore(path) as store:
+        for one, _ in store.evaluations():
+            store.results(one.id)
+            list(store.verdicts(one.id))
+            store.settled(one.id)
+            store.newest(one.setup.hash)
+        store.newest(evaluation().setup.hash)
 
 
-def test_a_row_that_was_changed_by_hand_is_told(store):
-    store.add("sums-1", result())
-    with sqlite3.connect(store.path) as connection:
-        connection.execute("UPDATE results SET body = '{}'")
-    connection.close()
-    with pytest.raises(StoreError, match="cannot be read"):
-        store.results("sums-1")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> bytes:
+    """A file with results and verdicts."""
+    path = tmp_path_factory.mktemp("whole") / "results.sqlite"
+    with ResultStore(path) as store:
+        store.begin(evaluation())
+        verdict = Verdict(by="m", prompt="?" * 50, said="yes", choice="yes")
+        for seed in range(20):
+            store.add("sums-1", result(seed=seed, verdicts=(verdict,) * 5))
+    return path.read_bytes()
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@given(share=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+def test_a_byte_that_is_changed_anywhere_is_told_or_does_no_harm(whole, tmp_path, share, flip):
+    path = tmp_path / "flip.sqlite"
+    for leftover in tmp_path.glob("flip.sqlite*"):
+        leftover.unlink()
+    data = bytearray(whole)
+    data[int(share * len(data))] ^= flip
+    path.write_bytes(data)
+    with contextlib.suppress(StoreError):
+        read(path)
+
+
+@pytest.mark.parametrize("column", ["results.body", "results.verdicts", "evaluations.body"])
+@pytest.mark.parametrize("value", ["'{}'", "x'ff'", "CAST(x'5b22ff225d' AS TEXT)"])
+def test_a_row_that_was_changed_by_hand_is_told(store, column, value):
+    store.add("sums-1", result(verdicts=(Verdict(by="m", prompt="?", said="yes", choice="yes"),)))
+    table, name = column.split(".")
+    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as raw:
+        raw.execute(f"UPDATE {table} SET {name} = {value}")
+    reading = {
+        "results.body": lambda: store.results("sums-1"),
+        "results.verdicts": lambda: list(store.verdicts("sums-1")),
+        "evaluations.body": lambda: store.newest(evaluation().setup.hash),
+    }
+    with pytest.raises(StoreError, match=str(store.path)):
+        reading[column]()

@@ -1,6 +1,5 @@
 """Experience that outlives runs: merged by evidence, aged, capped, and never trusted."""
 
-import sqlite3
 import subprocess
 import sys
 
@@ -9,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepagent.actions import Call, Observation
-from deepagent.errors import StoreError
 from deepagent.memory.counts import counted
 from deepagent.memory.lessons import lessons
 from deepagent.memory.schema import DerivedRule, EpisodicMemory, Memory, ToolMemory, WorkingMemory
@@ -143,22 +141,6 @@ def test_any_notes_leave_at_most_a_few_lines(tmp_path_factory, told):
         known = store.of(SPEC)
         assert len(known.notes) <= NOTES
         assert all(len(note.text) <= 160 and "\n" not in note.text for note in known.notes)
-
-
-def test_a_file_of_a_newer_version_is_refused(tmp_path):
-    path = tmp_path / "e.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(StoreError, match="upgrade deepagent"):
-        ExperienceStore(path)
-
-
-def test_a_file_that_is_none_is_an_error_in_words(tmp_path):
-    path = tmp_path / "e.sqlite"
-    path.write_text("no database, but long enough to be taken for one" * 50)
-    with pytest.raises(StoreError, match="experience"):
-        ExperienceStore(path)
 
 
 def test_what_a_killed_process_has_learnt_stays(tmp_path):
