@@ -17,9 +17,8 @@ from deepagent.cli.story import tokens
 from deepagent.cli.terminal import json_lines, plain, say, stderr, stdout
 from deepagent.evaluation import runner
 from deepagent.evaluation.results import EpisodeResult, Evaluation
-from deepagent.evaluation.statistics import Estimate
 from deepagent.evaluation.summary import MetricSummary, Summary
-from deepagent.evaluation.tables import matrix
+from deepagent.evaluation.tables import figure, interval, matrix
 
 _FEW = 300
 """Episodes of which each is told in a line where there is no terminal; of more, the progress is told now and then."""
@@ -101,10 +100,12 @@ def episode_line(evaluation: Evaluation, result: EpisodeResult) -> Text:
     """An episode in one line."""
     first, *others = evaluation.metrics
     value = result.score.values[first.name].corrected if first.name in result.score.values else None
-    if first.binary:
+    if value is None:
+        said, style = f"{first.name} unknown", "yellow"
+    elif first.binary:
         said, style = ("right", "green") if value else ("wrong", "red")
     else:
-        said, style = (f"{first.name} {value:.2f}" if value is not None else "-"), "cyan"
+        said, style = f"{first.name} {value:.2f}", "cyan"
     values = result.score.values
     also = [(other.name, values[other.name].corrected) for other in others if other.name in values]
     parts = [result.status, *(f"{name} {_number(number)}" for name, number in also if number is not None)]
@@ -151,29 +152,16 @@ def say_summary(summary: Summary) -> None:
 
 
 def _metric_row(metric: MetricSummary) -> tuple[Text, ...]:
-    interval = metric.corrected
     return (
         plain(metric.metric.name, "bold"),
-        plain(figure(interval)),
-        plain("" if interval is None else _interval(interval), "dim"),
+        plain(figure(metric.corrected)),
+        plain(interval(metric.corrected), "dim"),
         plain(figure(metric.published)),
     )
 
 
-def figure(estimate: Estimate | None) -> str:
-    """A mean as shown: a share in percent, anything that goes beyond 1 as a number."""
-    if estimate is None:
-        return "-"
-    return f"{estimate.mean:.1%}" if estimate.high <= 1 else f"{estimate.mean:.2f}"
-
-
-def _interval(estimate: Estimate) -> str:
-    low, high = estimate.low, estimate.high
-    return f"{low:.1%} to {high:.1%}" if high <= 1 else f"{low:.2f} to {high:.2f}"
-
-
 def say_table(summaries: Sequence[Summary]) -> None:
-    """Several evaluations side by side: ways to work in rows, benchmarks' metrics in columns."""
+    """Several evaluations side by side: benchmarks' metrics in rows, ways to work in columns."""
     made = matrix(summaries)
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)

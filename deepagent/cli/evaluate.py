@@ -78,7 +78,7 @@ def evaluate(
     json: JsonOption = False,
     unsafe_execute: UnsafeOption = False,
 ) -> None:
-    """Run benchmarks' tasks, score them and keep the results.
+    """Run benchmarks' tasks, score them and keep the results; `deepagent eval NAME` is short for it.
 
     The models `oracle` and `empty` test a benchmark: one knows the way, the other says nothing.
 

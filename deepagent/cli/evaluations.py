@@ -11,7 +11,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from deepagent.agent import default_store
-from deepagent.cli.episodes import episode_line, figure, say_rows, say_summary
+from deepagent.cli.episodes import episode_line, say_rows, say_summary
 from deepagent.cli.evaluate import evaluate, results_path
 from deepagent.cli.options import StoreOption
 from deepagent.cli.terminal import json_lines, plain, stdout
@@ -22,6 +22,7 @@ from deepagent.evaluation.plan import baselines
 from deepagent.evaluation.report import VIEWER, write
 from deepagent.evaluation.store import ResultStore
 from deepagent.evaluation.summary import summarise
+from deepagent.evaluation.tables import figure
 
 
 class _RunByDefault(TyperGroup):
@@ -34,7 +35,7 @@ class _RunByDefault(TyperGroup):
 
 
 app = typer.Typer(cls=_RunByDefault, no_args_is_help=True, rich_markup_mode=None)
-app.command("run", help="Run benchmarks; `deepagent eval NAME` is short for it.")(evaluate)
+app.command("run")(evaluate)
 
 IdArgument = Annotated[str, typer.Argument(help="An evaluation's id or its beginning, or 'last'.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -54,7 +55,7 @@ def list_evaluations(store: StoreOption = None, json: JsonFlag = False) -> None:
             for evaluation, _ in found:
                 write(evaluation.model_dump_json())
         return
-    stdout.print(f"benchmarks: {', '.join(registry.names())}", soft_wrap=True)
+    _say_benchmarks()
     stdout.print(f"baselines: {', '.join(baselines())}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for column in ("evaluation", "when", "results", "mode", "model", "baseline"):
@@ -66,6 +67,16 @@ def list_evaluations(store: StoreOption = None, json: JsonFlag = False) -> None:
         table.add_row(*(plain(cell) for cell in cells))
     if found:
         say_rows(table)
+
+
+def _say_benchmarks() -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("benchmark", "modes", "what it asks for"):
+        table.add_column(column, no_wrap=True)
+    for name in registry.names():
+        kind = registry.get_class(name)
+        table.add_row(*(plain(cell) for cell in (name, ", ".join(kind.modes), kind.about)))
+    say_rows(table)
 
 
 @app.command("show")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -69,7 +70,7 @@ def main() -> None:
     prepare_streams()
     try:
         tracing.export_if_configured()
-        app()
+        _with_lines_kept(typer.main.get_command(app))()
     except UsageError as error:
         _fail(error, 2)
     except DeepAgentError as error:
@@ -78,6 +79,15 @@ def main() -> None:
         # Errors of files and sockets have names of their own by now; left is the output itself.
         _drop_output()
         _fail(f"the output cannot be written: {error}; check where it goes, and free space there", 1)
+
+
+def _with_lines_kept(command: Any) -> Any:
+    """The command, and those below it, with the examples of their help line by line: else they are filled as text."""
+    if command.help:
+        command.help = command.help.replace("\n\nExamples:", "\n\n\b\nExamples:")
+    for inner in getattr(command, "commands", {}).values():
+        _with_lines_kept(inner)
+    return command
 
 
 def _fail(error: DeepAgentError | str, code: int) -> None:

@@ -193,6 +193,8 @@ class Benchmark(Generic[Settings]):
 
     name: ClassVar[str]
     """As given on the command line."""
+    about: ClassVar[str] = ""
+    """What its tasks are, in a line for lists."""
     modes: ClassVar[tuple[Mode, ...]] = ("open-set",)
     """What it can be run in; the first is the default."""
     metrics: ClassVar[tuple[Metric, ...]]

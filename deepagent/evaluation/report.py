@@ -7,7 +7,7 @@ list of episodes is data that the page's script shows with `textContent`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,9 +20,10 @@ from deepagent.errors import UsageError
 from deepagent.evaluation import charts
 from deepagent.evaluation.charts import Bar
 from deepagent.evaluation.results import EpisodeResult, Evaluation
+from deepagent.evaluation.statistics import Estimate
 from deepagent.evaluation.store import ResultStore
 from deepagent.evaluation.summary import Summary, summarise
-from deepagent.evaluation.tables import matrix
+from deepagent.evaluation.tables import figure, interval, matrix
 
 VIEWER = "http://127.0.0.1:7861"
 """Where `deepagent view` shows runs, unless it is told otherwise."""
@@ -63,8 +64,8 @@ def write(evaluations: Sequence[Evaluation], results: ResultStore, to: Path, *, 
         .get_template("report.html.j2")
         .render(
             sections=sections,
-            corrected=matrix(summaries),
-            published=matrix(summaries, published=True),
+            ways=matrix(summaries).columns,
+            rows=list(_rows(summaries)),
             data=Markup(_script([section.pop("episodes") for section in sections])),  # noqa: S704 (escaped in there)
             columns=Markup(_script(COLUMNS)),  # noqa: S704
             viewer=Markup(_script(viewer.rstrip("/"))),  # noqa: S704
@@ -84,7 +85,17 @@ def write(evaluations: Sequence[Evaluation], results: ResultStore, to: Path, *, 
 
 def _environment() -> jinja2.Environment:
     loader = jinja2.PackageLoader("deepagent.evaluation")
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    made.filters.update(figure=figure, interval=interval)
+    return made
+
+
+def _rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[tuple[Estimate | None, Estimate | None]]]]:
+    """The table of all: by metric and way to work, corrected and published."""
+    for (name, corrected), (_, published) in zip(
+        matrix(summaries).rows, matrix(summaries, published=True).rows, strict=True
+    ):
+        yield name, list(zip(corrected, published, strict=True))
 
 
 def _section(number: int, summary: Summary, results: Sequence[EpisodeResult]) -> dict[str, Any]:

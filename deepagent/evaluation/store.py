@@ -120,7 +120,7 @@ class ResultStore:
         found = known[:1] if name == "last" else [one for one in known if one.id == name]
         found = found or [one for one in known if name and one.id.startswith(name)]
         if len(found) != 1:
-            count = "no evaluation is" if not found else f"{len(found)} evaluations are"
+            count = "no evaluation is" if not found else f"{len(found)} evaluations begin like that, none is"
             raise UsageError(f"{count} called {name!r}; `deepagent eval list` shows their ids")
         return found[0]
 

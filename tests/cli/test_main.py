@@ -16,6 +16,11 @@ def test_help_names_the_commands(deepagent):
         assert f"  {name} " in shown.stdout
 
 
+def test_the_examples_of_help_stand_line_by_line(deepagent):
+    shown = deepagent("eval", "run", "--help").stdout.splitlines()
+    assert "    deepagent eval toolhop --limit 10" in shown[shown.index("  Examples:") :]
+
+
 @pytest.mark.parametrize(
     "arguments", [["nonsense"], ["run"], ["run", "x", "--nonsense"], ["eval", "toolhop", "-n", "0"]]
 )

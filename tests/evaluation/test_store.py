@@ -67,7 +67,11 @@ def test_evaluations_are_found_by_id_beginning_and_age(store):
     assert [(one.id, count) for one, count in store.evaluations()] == [("sums-2", 1), ("sums-1", 0)]
     assert store.get("last").id == "sums-2"
     assert store.get("sums-1").id == "sums-1"
-    for name, words in (("sums", "2 evaluations are"), ("other", "no evaluation is"), ("", "no evaluation is")):
+    for name, words in (
+        ("sums", "2 evaluations begin like that"),
+        ("other", "no evaluation is"),
+        ("", "no evaluation is"),
+    ):
         with pytest.raises(UsageError, match=words):
             store.get(name)
 

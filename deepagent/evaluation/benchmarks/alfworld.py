@@ -53,6 +53,7 @@ class AlfWorldBenchmark(Benchmark[AlfWorldConfig]):
     """The benchmark."""
 
     name = "alfworld"
+    about = "household tasks in rooms that are only seen by going about in them"
     modes = ("labelled",)
     metrics = (
         Metric(name="success", meaning="the goal's conditions were reached", binary=True, published=True),

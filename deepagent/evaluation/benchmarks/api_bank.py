@@ -86,6 +86,7 @@ class ApiBankBenchmark(_ApiBank):
     """Levels 1 and 2: dialogues, end to end."""
 
     name = "api_bank"
+    about = "dialogues that need calls over small tables; levels 1 and 2"
     modes = ("labelled", "open-set")
     levels = (1, 2)
     prompt = _DIALOGUE
@@ -96,6 +97,7 @@ class ApiBankThirdBenchmark(_ApiBank):
     """Level 3: requirements whose tools have to be found."""
 
     name = "api_bank_3"
+    about = "requirements whose tools have to be found; API-Bank's level 3"
     modes = ("open-set", "labelled")
     levels = (3,)
     prompt = _REQUIREMENT

@@ -41,6 +41,7 @@ class Gaia(Questions[GaiaConfig]):
     """The benchmark."""
 
     name = "gaia"
+    about = "questions for assistants, many with a file"
     metrics = (Metric(name="correct", meaning="the answer is right by the official rules", binary=True),)
     Config = GaiaConfig
 

@@ -52,6 +52,7 @@ class Hle(Questions[HleConfig]):
     """The benchmark."""
 
     name = "hle"
+    about = "Humanity's Last Exam: hard questions with short answers, some with a picture"
     metrics = (Metric(name="correct", meaning="the answer is right, by rule or by the judge", binary=True),)
     Config = HleConfig
 

@@ -39,6 +39,7 @@ class M3ToolEval(Benchmark[M3ToolEvalConfig]):
     """The benchmark."""
 
     name = "m3tooleval"
+    about = "tasks that need several calls; compares code, JSON and text as actions"
     modes = ("open-set", "labelled")
     metrics = (
         Metric(name="success", meaning="one of the answers is right", binary=True, published=True),

@@ -166,6 +166,7 @@ class TmdbBenchmark(_RestBench):
     """The benchmark on TMDB."""
 
     name = "tmdb"
+    about = "requests that need calls of the TMDB API"
     api = "tmdb"
     service = "TMDB"
 
@@ -174,6 +175,7 @@ class SpotifyBenchmark(_RestBench):
     """The benchmark on Spotify."""
 
     name = "spotify"
+    about = "requests that need calls of the Spotify API"
     api = "spotify"
     service = "Spotify"
 

@@ -75,6 +75,7 @@ class ToolBenchBenchmark(Benchmark[ToolBenchConfig]):
     """The benchmark."""
 
     name = "toolbench"
+    about = "requests in plain words that need some of 1,996 APIs"
     modes = ("open-set", "labelled")
     metrics = (
         Metric(name="passed", meaning="the request was solved, by the judge; as published also if it cannot be",

@@ -15,6 +15,7 @@ from importlib import resources
 
 from deepagent.actions import Action, Answer, Call, Execute
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.evaluation.benchmarks.called import calls
 
 _PROMPT = """{question}
 
@@ -26,6 +27,7 @@ class ToolHop(Benchmark[BenchmarkConfig]):
     """The benchmark."""
 
     name = "toolhop"
+    about = "questions of several hops over 235 look-alike functions"
     modes = ("open-set", "labelled")
     metrics = (
         Metric(name="correct", meaning="the final answer is right", binary=True, published=True),
@@ -46,17 +48,20 @@ class ToolHop(Benchmark[BenchmarkConfig]):
         return (Answer(text=task.gold),)
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
-        """Compare the final answer; find intermediate answers in tool results."""
+        """Compare the final answer; find intermediate answers in what tools returned.
+
+        What code prints, such as a guess, shows one only as published.
+        """
         task, given = episode.task, episode.answer or ""
         wanted = [str(sub).lower() for sub in task.data["sub_task"].values()]
+        returned = [call.result for call in calls(episode.steps) if call.ok]
         # Tool cards do not count: some quote an answer as an example.
-        results = [
+        shown = [
             step.observation.text
             for step in episode.steps
             if step.observation and isinstance(step.action, Call | Execute) and not step.observation.found
         ]
-        results += [use.returned.result for step in episode.steps for use in step.uses if use.returned]
-        seen = "\n".join(results).lower()
+        anything, by_tools = "\n".join([*shown, *returned]).lower(), "\n".join(returned).lower()
         return Score(
             values={
                 "correct": Value(
@@ -64,8 +69,8 @@ class ToolHop(Benchmark[BenchmarkConfig]):
                     corrected=float(_same(given, task.gold)),
                 ),
                 "path": Value(
-                    published=sum(sub in seen for sub in wanted) / len(wanted),
-                    corrected=sum(_shows(seen, sub) for sub in wanted) / len(wanted),
+                    published=sum(sub in anything for sub in wanted) / len(wanted),
+                    corrected=sum(_shows(by_tools, sub) for sub in wanted) / len(wanted),
                 ),
             }
         )

@@ -46,6 +46,7 @@ class WebShopBenchmark(Benchmark[WebShopConfig]):
     """The benchmark."""
 
     name = "webshop"
+    about = "buy in a shop what an instruction asks for"
     modes = ("labelled",)
     metrics = (
         Metric(name="success", meaning="what was bought is all that was asked for", binary=True, published=True),

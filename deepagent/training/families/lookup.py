@@ -72,6 +72,7 @@ class Lookup(Benchmark[LookupConfig]):
     """The family."""
 
     name = "lookup"
+    about = "questions about a shop that only its tools can answer; made for training"
     modes = ("labelled",)
     metrics = (Metric(name="success", meaning="the answer is right", binary=True),)
     Config = LookupConfig

@@ -90,6 +90,16 @@ async def test_a_part_of_a_word_counts_only_as_published_and_a_tool_card_never()
     assert await path(step(Search(query="x"), "day_sum(date: str), such as 11 July 1302", found=card)) == (0, 0)
 
 
+async def test_what_code_prints_counts_only_as_published():
+    guess = step(Execute(code="print('11 July 1302')"), "11 July 1302")
+    assert await path(guess) == (pytest.approx(1 / 3), 0)
+
+
+async def test_an_error_counts_only_as_published():
+    failed = Step(1, "", CALL, Observation(text="unknown date '11 July 1302'", error="tool_failed"))
+    assert await path(failed) == (pytest.approx(1 / 3), 0)
+
+
 def test_labelled_tasks_offer_their_own_functions_and_open_ones_all():
     names = {row["name"] for row in catalogue()}
     labelled = get_benchmark("toolhop", mode="labelled")
