@@ -237,6 +237,17 @@ class RunStore:
             recorded += [Recorded(sequence=sequence + n, at=at, event=event) for n, event in enumerate(events)]
         return [one for one in recorded if one.sequence > after]
 
+    def length(self, run: str) -> int:
+        """How many events a run has so far.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        number = self._number(run)
+        query = "SELECT key, count FROM records WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1"
+        row = self._database.row(query, (key(number, 0), key(number + 1, -1)))
+        return 0 if row is None else int(row[0]) - key(number, 0) + int(row[1]) - 1
+
     def runs(self, limit: int = 50, *, offset: int = 0, only: RunFilter | None = None) -> list[RunSummary]:
         """A page of runs, newest first."""
         where, values = (only or RunFilter()).where()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ def follow(
     run: str,
     after: int,
     *,
-    read: Callable[[str], Timeline | None],
+    read: Callable[[str], Awaitable[Timeline | None]],
     tell: Callable[[Timeline, int], Iterable[News]],
 ) -> StreamingResponse:
     """A stream of what happens in a run, until it is over or the page is left.
@@ -52,13 +52,14 @@ def follow(
         known, silent = after, 0.0
         yield b": following\n\n"
         while True:
-            timeline = read(run)
+            timeline = await read(run)
             if timeline is not None and (timeline.sequence > known or silent >= SILENCE_SECONDS):
-                for news in tell(timeline, known):
-                    yield news.spelled(timeline.sequence)
-                    if news.event == "over":
+                # All of it at once: the timeline may grow while this is sent, when others look at the run too.
+                news, known, silent = list(tell(timeline, known)), timeline.sequence, 0.0
+                for one in news:
+                    yield one.spelled(known)
+                    if one.event == "over":
                         return
-                known, silent = timeline.sequence, 0.0
             await asyncio.sleep(POLL_SECONDS)
             silent += POLL_SECONDS
 

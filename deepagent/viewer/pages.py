@@ -76,7 +76,7 @@ class Pages:
 
     async def show(self, request: Request) -> Response:
         """One run."""
-        timeline = self._timeline(request)
+        timeline = await self._timeline(request)
         find = request.query_params.get("find", "").strip()
         if _small(find):
             return Response(None, 303, {"Location": f"/runs/{timeline.run}#step-{int(find)}"})
@@ -93,24 +93,24 @@ class Pages:
 
     async def entries(self, request: Request) -> Response:
         """Some entries of a run, as a piece of the page."""
-        timeline, first = self._timeline(request), _whole(request, "from")
+        timeline, first = await self._timeline(request), _whole(request, "from")
         some = timeline.entries[first : first + CHUNK]
         return HTMLResponse("".join(self.render("entry.html", timeline=timeline, entry=entry) for entry in some))
 
     async def text(self, request: Request) -> Response:
         """The whole of a text, raw, or as the page shows it when asked for with `?shown`."""
-        timeline = self._timeline(request)
+        timeline = await self._timeline(request)
         text = timeline.text("text/{sequence}/{name}".format(**request.path_params))
         return self._raw(text, request)
 
     async def artifact(self, request: Request) -> Response:
         """A result that was too large for the stream."""
-        timeline = self._timeline(request)
+        timeline = await self._timeline(request)
         return self._raw(self._reader.store.artifact(timeline.run, request.path_params["id"]), request)
 
     async def live(self, request: Request) -> Response:
         """What is new in a run, as it happens."""
-        timeline = self._timeline(request)
+        timeline = await self._timeline(request)
         after = _whole(request, "after")
         resumed = request.headers.get("last-event-id", "")
         if _small(resumed):
@@ -133,7 +133,7 @@ class Pages:
         form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
         if not self._forms.marked(form.get("mark")):
             return PlainTextResponse("This page is from an earlier start of the server; load it again.", 403)
-        run = self._timeline(request).run
+        run = (await self._timeline(request)).run
         step, call, approved = form.get("step", ""), form.get("call", ""), form.get("approved")
         if not (_small(step) and _small(call) and approved in ("yes", "no")):
             return PlainTextResponse("Say which call, and whether it is approved.", 400)
@@ -148,7 +148,7 @@ class Pages:
         asked = request.query_params.getlist("run")
         if len(asked) != 2:
             raise MissingError("Two runs are compared at a time: select two in the list.")
-        left, right = (self._found(run) for run in asked)
+        left, right = [await self._found(run) for run in asked]
         pairs = compare(left.steps, right.steps)
         split = first_divergence(pairs)
         first = _whole(request, "from")
@@ -169,11 +169,11 @@ class Pages:
             text = texts.visible(text[:INLINE])
         return PlainTextResponse(text.encode("utf-8", "replace"))
 
-    def _timeline(self, request: Request) -> Timeline:
-        return self._found(request.path_params["run"])
+    async def _timeline(self, request: Request) -> Timeline:
+        return await self._found(request.path_params["run"])
 
-    def _found(self, run: str) -> Timeline:
-        timeline = self._reader.timeline(run)
+    async def _found(self, run: str) -> Timeline:
+        timeline = await self._reader.timeline(run)
         if timeline is None:
             raise MissingError("There is no such run in this store.")
         return timeline

@@ -8,8 +8,8 @@ from tests.viewer.runs import begin, write_run
 
 
 @pytest.mark.parametrize("steps", [1, 7, MOST_BARS, MOST_BARS + 1, 700])
-def test_every_step_is_in_one_bar_and_no_bar_leaves_the_chart(store, steps):
-    drawn = chart(Reader(store).timeline(write_run(store, steps)))
+async def test_every_step_is_in_one_bar_and_no_bar_leaves_the_chart(store, steps):
+    drawn = chart(await Reader(store).timeline(write_run(store, steps)))
     assert len(drawn.bars) <= MOST_BARS
     covered = [step for bar in drawn.bars for step in range(bar.first, bar.last + 1)]
     assert covered == list(range(1, steps + 1))
@@ -20,5 +20,5 @@ def test_every_step_is_in_one_bar_and_no_bar_leaves_the_chart(store, steps):
     assert sum(bar.folded for bar in drawn.bars) == (steps - 1) // 60
 
 
-def test_before_the_first_reply_there_is_none(store):
-    assert chart(Reader(store).timeline(begin(store).id)) is None
+async def test_before_the_first_reply_there_is_none(store):
+    assert chart(await Reader(store).timeline(begin(store).id)) is None

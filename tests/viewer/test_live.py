@@ -8,6 +8,7 @@ import pytest
 from deepagent.runs.store import RunStore
 from deepagent.viewer import live
 from deepagent.viewer.app import create_app
+from deepagent.viewer.timeline import Timeline
 from tests.viewer.runs import begin, end, step
 
 
@@ -56,3 +57,26 @@ async def test_new_entries_arrive_until_the_run_is_over(path, quick):
             kinds = [(await seen.get())[0] for _ in range(3)]
             assert kinds == ["state", "state", "over"]
             await following
+
+
+async def test_what_happens_while_news_are_sent_is_told_next(quick):
+    """Another page's request makes the timeline grow meanwhile."""
+    timeline = Timeline("r")
+    timeline.sequence = 1
+
+    async def read(run: str) -> Timeline:
+        return timeline
+
+    def tell(seen: Timeline, after: int):
+        yield live.News("entry", {"after": after, "sequence": seen.sequence})
+        if after:
+            yield live.News("over", {})
+            return
+        yield live.News("state", {})
+
+    said = []
+    async for piece in live.follow("r", 0, read=read, tell=tell).body_iterator:
+        said.append(piece)
+        timeline.sequence = min(2, len(said))  # it grows after the first of the news
+    assert [b'"after": 1' in piece for piece in said] == [False, False, False, True, False]
+    assert [piece.split(b"\n")[0] for piece in said[1:]] == [b"id: 1", b"id: 1", b"id: 2", b"id: 2"]
