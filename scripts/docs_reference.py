@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: the public Python names, the help of every command, every setting."""
+"""Writes docs/reference from the code: public Python names, the help of every command, every setting, the examples."""
 
 from __future__ import annotations
 
@@ -135,11 +135,24 @@ def _said(model: type[BaseModel]) -> dict[str, str]:
     return said
 
 
+def examples() -> str:
+    """Every file of `examples`: what it says of itself, and its code."""
+    parts = ["# Examples", "", "Each is one file in `examples/`, and is run by the tests.", ""]
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        title = path.stem.replace("_", " ").capitalize()
+        _, about, code = (part.strip("\n") for part in text.split('"""', 2))
+        parts += [f"## {title}", "", about, "", f'??? example "{path.name}"', ""]
+        parts += [*textwrap.indent(f"```python\n{code}\n```", "    ").split("\n"), ""]
+    return "\n".join(parts)
+
+
 def main() -> None:
     """Write the pages."""
     folder = ROOT / "docs" / "reference"
     folder.mkdir(exist_ok=True)
-    for name, text in {"python": python(), "cli": commands(), "settings": settings()}.items():
+    pages = {"python": python, "cli": commands, "settings": settings, "examples": examples}
+    for name, text in ((name, write()) for name, write in pages.items()):
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 

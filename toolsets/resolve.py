@@ -163,7 +163,7 @@ class ModuleTools(ToolList):
     """
 
     def __init__(self, where: str) -> None:
-        module = _load(where)
+        module = load_module(where)
         made = [value for value in vars(module).values() if isinstance(value, Tool)]
         tools = made or [
             tool(value)
@@ -175,7 +175,7 @@ class ModuleTools(ToolList):
         super().__init__(Path(where).stem if where.endswith(".py") else where, tools)
 
 
-def _load(where: str) -> ModuleType:
+def load_module(where: str) -> ModuleType:
     """Import a file or module; whatever that raises is told as the user's own error."""
     path = Path(where)
     if where.endswith(".py") and not path.is_file():

@@ -8,6 +8,7 @@ from pathlib import Path
 from deepagent import plugins, settings
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import AnyBenchmark, Benchmark, Mode
+from deepagent.toolsets.resolve import load_module
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "benchmarks"
 
@@ -27,6 +28,9 @@ BUILT_IN = {
 }
 """Where the class of each benchmark stands."""
 
+_FILE = "python:"
+"""Begins the name of a benchmark that a file or module defines, as it does for tools."""
+
 
 def names() -> list[str]:
     """All benchmarks that are known, those of plugins included."""
@@ -34,11 +38,13 @@ def names() -> list[str]:
 
 
 def get_class(name: str) -> type[AnyBenchmark]:
-    """The class of a benchmark.
+    """The class of a benchmark, by its name or as `python:FILE.py`.
 
     Raises:
-        UsageError: there is none of this name, or it is a broken plugin's.
+        UsageError: there is none of this name, it is a broken plugin's, or the file does not define exactly one.
     """
+    if name.startswith(_FILE):
+        return _defined(name.removeprefix(_FILE))
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         ours: type[AnyBenchmark] = getattr(importlib.import_module(module), attribute)
@@ -50,6 +56,18 @@ def get_class(name: str) -> type[AnyBenchmark]:
     if not isinstance(theirs, type) or not issubclass(theirs, Benchmark):
         raise UsageError(f"{plugin} cannot be used: {plugin.target} is no Benchmark class; repair the package")
     return theirs
+
+
+def _defined(where: str) -> type[AnyBenchmark]:
+    """The benchmark of a Python file or module."""
+    module = load_module(where)
+    found = [
+        value for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Benchmark) and value.__module__ == module.__name__
+    ]  # fmt: skip
+    if len(found) != 1:
+        raise UsageError(f"{where} defines {len(found)} benchmarks; it must define one, a subclass of Benchmark")
+    return found[0]
 
 
 def get_benchmark(name: str, *, mode: Mode | None = None, config: Path | None = None) -> AnyBenchmark:
