@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from weakref import WeakSet
-
-import platformdirs
 
 from deepagent import tracing
 from deepagent.actions import Frozen
@@ -28,28 +25,19 @@ from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect, TextDialect
 from deepagent.errors import ConfigError, StoreError, TaskError, UsageError
+from deepagent.files import read_files
 from deepagent.invocation import Approve
-from deepagent.memory.lessons import EarlierRuns
 from deepagent.memory.plainer import make_folder
-from deepagent.memory.recall import RECALL
-from deepagent.models import weights
 from deepagent.models.base import Model, Usage
-from deepagent.models.roles import Models, Role
-from deepagent.reranking import Reranker
-from deepagent.retrieval.choice import open_encoder
+from deepagent.models.roles import Role
+from deepagent.resources import Resources, ToolSource, open_resources
 from deepagent.runs.events import Ended, Event, Sources, Started, Status
 from deepagent.runs.log import ATTACHED, RunLog
 from deepagent.runs.progress import Progress
 from deepagent.runs.store import RunStore
-from deepagent.sandbox import Pool
 from deepagent.session import Session
-from deepagent.tools import RUN, Tool, well_formed
-from deepagent.toolsets.base import Environment, Host, Toolset, World
-from deepagent.toolsets.composition import Composition, Part
-from deepagent.toolsets.functions import tool
-from deepagent.toolsets.resolve import open_toolset
-
-ToolSource = Tool | Toolset | Callable[..., Any] | str | Mapping[str, Any]
+from deepagent.tools import RUN, well_formed
+from deepagent.toolsets.base import Environment, Toolset, World
 
 
 class Delta(Frozen):
@@ -106,20 +94,6 @@ class Circumstances:
 USUAL = Circumstances()
 
 
-@dataclass(frozen=True)
-class _Resources:
-    """What an agent holds open while it works."""
-
-    models: Models
-    catalogue: Catalogue
-    store: RunStore
-    pool: Pool | None
-    toolsets: Sequence[Tool | Toolset]
-    earlier: EarlierRuns
-    narrowed: Callable[[Circumstances], Catalogue]
-    """Makes the catalogue of a run with tools of its own."""
-
-
 class Agent:
     """Runs tasks. As an async context manager it keeps model, tools and index open between runs.
 
@@ -157,7 +131,7 @@ class Agent:
         self._indexing = indexing
         self._approve = approve
         self._stack: AsyncExitStack | None = None
-        self._held: _Resources | None = None
+        self._held: Resources | None = None
         self._sessions: WeakSet[Session] = WeakSet()
 
     def stop(self) -> int:
@@ -211,7 +185,7 @@ class Agent:
         return self._dialect(model, self._abilities(len(self._opened.catalogue))).opening("", (), ())
 
     @property
-    def _opened(self) -> _Resources:
+    def _opened(self) -> Resources:
         if self._held is None:
             raise UsageError("the agent is not open: use it inside `async with`")
         return self._held
@@ -295,7 +269,7 @@ class Agent:
         return self._stream(lambda held, hear: self._work_on(held, run, hear))
 
     async def _stream(
-        self, work: Callable[[_Resources, Callable[[Event | Delta], None]], Coroutine[Any, Any, Run]]
+        self, work: Callable[[Resources, Callable[[Event | Delta], None]], Coroutine[Any, Any, Run]]
     ) -> AsyncGenerator[Event | Delta]:
         heard: asyncio.Queue[Event | Delta | None] = asyncio.Queue()
         async with self._resources() as held:
@@ -311,7 +285,7 @@ class Agent:
 
     async def _work(
         self,
-        held: _Resources,
+        held: Resources,
         task: str,
         benchmark: str | None,
         attachments: Sequence[Path],
@@ -322,7 +296,7 @@ class Agent:
             raise TaskError("the task is empty; say what to do")
         if task != well_formed(task):
             raise TaskError("the task is not valid text; give it in UTF-8")
-        files = read_attachments(attachments)
+        files = read_files(attachments)
         if files:
             task = f"{task}\n\nFiles in the working directory: {', '.join(files)}"
         log = held.store.new_run()
@@ -331,7 +305,7 @@ class Agent:
             log.keep_files(files, ATTACHED)
         return _run(log.id, task, await _traced(log, session.run(benchmark)))
 
-    async def _work_on(self, held: _Resources, run: str, hear: Callable[[Event | Delta], None]) -> Run:
+    async def _work_on(self, held: Resources, run: str, hear: Callable[[Event | Delta], None]) -> Run:
         for toolset in held.toolsets:
             if isinstance(toolset, World):
                 raise UsageError(f"run {run} cannot be resumed: what the tools of {toolset.name} act on is gone")
@@ -351,7 +325,7 @@ class Agent:
 
     async def _session(
         self,
-        held: _Resources,
+        held: Resources,
         log: RunLog,
         task: str,
         files: Mapping[str, bytes],
@@ -367,7 +341,7 @@ class Agent:
         log.listeners.append(hear)
         RUN.set(log.id)
         special = circumstances.tools is not None or circumstances.only is not None
-        catalogue = held.narrowed(circumstances) if special else held.catalogue
+        catalogue = held.narrowed(circumstances.tools, circumstances.only) if special else held.catalogue
         config = self.config
         if circumstances.seed is not None:
             sampling = config.sampling.model_copy(update={"seed": circumstances.seed})
@@ -413,7 +387,7 @@ class Agent:
         return TextDialect(abilities) if self.config.dialect == "text" else TagsDialect(abilities)
 
     @asynccontextmanager
-    async def _resources(self) -> AsyncIterator[_Resources]:
+    async def _resources(self) -> AsyncIterator[Resources]:
         """What is held already, or resources for one run only."""
         if self._held is not None:
             yield self._held
@@ -421,59 +395,8 @@ class Agent:
             async with self._open() as opened:
                 yield opened
 
-    @asynccontextmanager
-    async def _open(self) -> AsyncIterator[_Resources]:
-        async with AsyncExitStack() as stack:
-            store = self._store if isinstance(self._store, RunStore) else None
-            if store is None:
-                path = self._store if isinstance(self._store, Path) else default_store()
-                store = stack.enter_context(RunStore(path))
-            models = await stack.enter_async_context(Models(self._models))
-            host = Host(self.config.sandbox, models.get)
-            toolsets = [await self._open_source(source, host, stack) for source in self._sources]
-            encoder = cache(partial(open_encoder, self.config.encoder))  # one for all catalogues
-            rerank = self.config.rerank
-            reranker = Reranker(partial(models.get, "auxiliary"), rerank) if rerank else None
-
-            def catalogue(special: Circumstances) -> Catalogue:
-                composition = Composition(reserved=[RECALL])
-                for toolset in toolsets if special.only is None else _part(toolsets, special.only):
-                    composition.add(toolset)
-                if special.tools is not None:
-                    composition.add(special.tools)
-                return Catalogue(
-                    composition,
-                    encoder=encoder,
-                    cache=weights.cache_folder() / "indexes",
-                    indexing=self._indexing,
-                    reranker=reranker,
-                )
-
-            await models.get("main")  # what is wrong with it is known before a run begins
-            pool = await stack.enter_async_context(Pool(self.config.sandbox)) if self.config.execute else None
-            earlier = EarlierRuns(experience_beside(store.path) if self.config.experience else None)
-            stack.callback(earlier.close)
-            yield _Resources(
-                models=models,
-                catalogue=catalogue(USUAL),
-                store=store,
-                pool=pool,
-                toolsets=toolsets,
-                earlier=earlier,
-                narrowed=catalogue,
-            )
-
-    async def _open_source(self, source: ToolSource, host: Host, stack: AsyncExitStack) -> Tool | Toolset:
-        if isinstance(source, Tool):
-            return source
-        if isinstance(source, (str, Mapping)):
-            source = open_toolset(source, host)
-        elif not hasattr(source, "__aenter__"):
-            if not callable(source):
-                raise UsageError(f"{source!r} is no tool: give a Tool, a typed function, a toolset or a source's name")
-            return tool(source)
-        toolset: Toolset = await stack.enter_async_context(source)  # type: ignore[arg-type]
-        return toolset
+    def _open(self) -> AbstractAsyncContextManager[Resources]:
+        return open_resources(self._models, self._sources, self.config, self._store, self._indexing)
 
 
 async def _traced(log: RunLog, work: Coroutine[Any, Any, Ended]) -> Ended:
@@ -493,46 +416,9 @@ def _run(id: str, task: str, ended: Ended) -> Run:
     return Run(id=id, task=task, **ended.model_dump(exclude={"kind", "usage"}), usage=ended.usage)
 
 
-def _part(toolsets: Iterable[Tool | Toolset], names: Collection[str]) -> list[Tool | Toolset]:
-    """The tools of these names."""
-    return [
-        Part(toolset, names) if not isinstance(toolset, Tool) else toolset
-        for toolset in toolsets
-        if not isinstance(toolset, Tool) or toolset.name in names
-    ]
-
-
-def read_attachments(paths: Sequence[Path]) -> dict[str, bytes]:
-    """Files by name.
-
-    Raises:
-        UsageError: one cannot be read, or two have one name.
-    """
-    files: dict[str, bytes] = {}
-    for path in paths:
-        if path.name in files:
-            raise UsageError(f"two attachments are named {path.name!r}; rename one of them")
-        try:
-            files[path.name] = path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"attachment {path}: {error.strerror}; give files that can be read") from error
-    return files
-
-
 def _is_json(settings: dict[str, Any]) -> bool:
     try:
         json.dumps(settings)
     except (TypeError, ValueError):
         return False
     return True
-
-
-def default_store() -> Path:
-    """The user's run store: `DEEPAGENT_STORE`, or a file in the user's data folder."""
-    chosen = os.environ.get("DEEPAGENT_STORE")
-    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("deepagent")) / "runs.sqlite"
-
-
-def experience_beside(runs: Path) -> Path:
-    """Where experience with tools is kept of runs that are kept in this file."""
-    return runs.with_suffix(".experience.sqlite")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
-from deepagent.errors import ToolFailedError
+from deepagent.errors import ToolFailedError, UsageError
 from deepagent.runs.log import FILE, RunLog
 from deepagent.sandbox import Kernel
 
@@ -58,3 +58,20 @@ class Files:
 
     def _held(self, name: str) -> bytes | None:
         return self._kept.get(name, self._given.get(name))
+
+
+def read_files(paths: Sequence[Path]) -> dict[str, bytes]:
+    """Files that a task comes with, by name.
+
+    Raises:
+        UsageError: one cannot be read, or two have one name.
+    """
+    files: dict[str, bytes] = {}
+    for path in paths:
+        if path.name in files:
+            raise UsageError(f"two attachments are named {path.name!r}; rename one of them")
+        try:
+            files[path.name] = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"attachment {path}: {error.strerror}; give files that can be read") from error
+    return files

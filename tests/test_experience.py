@@ -3,10 +3,10 @@
 import pytest
 
 from deepagent import AgentConfig, Limits, tool
-from deepagent.agent import experience_beside
 from deepagent.config import RunConfig
 from deepagent.evaluation.plan import make_plan
 from deepagent.memory.store import Experience, ExperienceStore, Note, schema_hash
+from deepagent.resources import experience_beside
 from tests.support import answer, call, record
 
 

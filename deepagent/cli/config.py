@@ -11,11 +11,11 @@ import typer
 import yaml
 from rich.text import Text
 
-from deepagent.agent import default_store
 from deepagent.cli.options import ConfigOption, ModelOption, SetOption, given_by_options
 from deepagent.cli.terminal import plain, stdout
 from deepagent.config import FILE, PLACES, effective
 from deepagent.models.weights import cache_folder
+from deepagent.resources import default_store
 from deepagent.settings import DEFAULT, Key
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

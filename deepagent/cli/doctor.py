@@ -15,13 +15,13 @@ from rich.table import Table
 
 from deepagent import plugins
 from deepagent.actions import Frozen
-from deepagent.agent import default_store
 from deepagent.cli.terminal import plain, stdout
 from deepagent.errors import DeepAgentError, UsageError
 from deepagent.evaluation.registry import BUILT_IN
 from deepagent.models import HttpModel, open_model, weights
 from deepagent.models.capabilities import examine
 from deepagent.models.resolve import SCHEMES, configs
+from deepagent.resources import default_store
 from deepagent.retrieval.choice import ENCODERS
 from deepagent.runs.store import RunStore
 from deepagent.sandbox.proof import TOGETHER, prove

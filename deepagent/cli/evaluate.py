@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deepagent.agent import Delta, default_store
+from deepagent.agent import Delta
 from deepagent.cli.episodes import Telling, say_summary, say_table
 from deepagent.cli.options import (
     ConfigOption,
@@ -36,6 +36,7 @@ from deepagent.evaluation.report import write as write_report
 from deepagent.evaluation.results import Evaluation
 from deepagent.evaluation.store import ResultStore
 from deepagent.evaluation.summary import Summary, summarise
+from deepagent.resources import default_store
 from deepagent.runs.events import Event
 from deepagent.runs.store import RunStore
 

@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from deepagent.agent import default_store
 from deepagent.cli.episodes import episode_line, say_rows, say_summary
 from deepagent.cli.evaluate import evaluate, results_path
 from deepagent.cli.options import StoreOption
@@ -23,6 +22,7 @@ from deepagent.evaluation.report import VIEWER, write
 from deepagent.evaluation.store import ResultStore
 from deepagent.evaluation.summary import summarise
 from deepagent.evaluation.tables import figure
+from deepagent.resources import default_store
 
 
 class _RunByDefault(TyperGroup):

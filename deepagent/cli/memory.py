@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from deepagent.agent import default_store, experience_beside
 from deepagent.cli.options import StoreOption
 from deepagent.cli.terminal import json_lines, plain, say, stdout
 from deepagent.errors import UsageError
 from deepagent.memory.store import Experience, ExperienceStore
+from deepagent.resources import default_store, experience_beside
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 

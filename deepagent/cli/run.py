@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deepagent.agent import Agent, default_store
+from deepagent.agent import Agent
 from deepagent.cli.options import (
     ConfigOption,
     JsonOption,
@@ -27,6 +27,7 @@ from deepagent.cli.terminal import ask_in_terminal, say, stdout
 from deepagent.cli.watch import JsonLines, watch
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError
+from deepagent.resources import default_store
 from deepagent.runs.events import Ended
 from deepagent.runs.store import RunStore
 from deepagent.settings import Given, merge

@@ -26,9 +26,9 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepagent.actions import Action, Frozen
-from deepagent.agent import ToolSource
 from deepagent.budget import Limits
 from deepagent.models.base import Usage
+from deepagent.resources import ToolSource
 from deepagent.runs.events import Event, Status
 from deepagent.runs.steps import Step, steps
 from deepagent.toolsets.base import Toolset

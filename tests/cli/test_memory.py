@@ -5,10 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from deepagent.agent import experience_beside
 from deepagent.cli.main import app
 from deepagent.errors import UsageError
 from deepagent.memory.store import Experience, ExperienceStore, Failure, Note
+from deepagent.resources import experience_beside
 
 
 @pytest.fixture

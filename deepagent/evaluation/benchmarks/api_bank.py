@@ -15,9 +15,9 @@ from importlib import resources
 from typing import Any, ClassVar
 
 from deepagent.actions import Action, Answer, Call
-from deepagent.agent import ToolSource
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.evaluation.benchmarks.called import Called, calls
+from deepagent.resources import ToolSource
 
 _DIALOGUE = """You are the assistant (AI) of a user, and have tools. The dialogue so far:
 

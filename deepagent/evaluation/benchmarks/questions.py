@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from deepagent.actions import Action, Answer
-from deepagent.agent import ToolSource
 from deepagent.errors import UsageError
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask
+from deepagent.resources import ToolSource
 
 
 class QuestionsConfig(BenchmarkConfig):

@@ -20,10 +20,10 @@ from typing import Any
 from pydantic import Field
 
 from deepagent.actions import Action, Answer, Call
-from deepagent.agent import ToolSource
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.evaluation.benchmarks.called import Called, calls, listed
 from deepagent.evaluation.judges import quoted
+from deepagent.resources import ToolSource
 from deepagent.secrets import Secret
 from deepagent.tools import Arguments
 from deepagent.toolsets.base import ToolList
