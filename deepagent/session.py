@@ -173,7 +173,7 @@ class Session:
         try:
             await begin()
             ended = await self._loop()
-            self._earlier.learn(self._log.id, self._windows.remembered(), self._catalogue.get)
+            self._earlier.learn(self._log.id, self._windows.remembered, self._catalogue.get)
             return ended
         except (OperatorError, UsageError) as error:
             if self._begun:

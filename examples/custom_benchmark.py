@@ -12,8 +12,8 @@ from pydantic import Field
 
 from deepagent import tool
 from deepagent.actions import Action, Answer, Call
-from deepagent.agent import ToolSource
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.resources import ToolSource
 
 NUMERALS = {"M": 1000, "CM": 900, "D": 500, "CD": 400, "C": 100, "XC": 90, "L": 50, "XL": 40, "X": 10, "IX": 9, "V": 5,
             "IV": 4, "I": 1}  # fmt: skip

@@ -39,9 +39,9 @@ class EarlierRuns:
             return ""
         return "" if known is None else f"\n    {known.line}"
 
-    def learn(self, run: str, memory: Memory, tool: Callable[[str], Tool | None]) -> None:
-        """Add what a run that is over has taught (see `lessons`)."""
-        taught = [] if self._path is None else lessons(memory, tool)
+    def learn(self, run: str, memory: Callable[[], Memory], tool: Callable[[str], Tool | None]) -> None:
+        """Add what a run that is over has taught (see `lessons`); its memory is made only where it is wanted."""
+        taught = [] if self._path is None else lessons(memory(), tool)
         if self._path is None or not taught:
             return
         try:

@@ -9,18 +9,16 @@ tokens, so that a reply is never cut in the middle, and a small model on a CPU f
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, computed_field, model_validator
 
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
-"""Control characters, those that turn the order of what follows around, and tags: letters that only models read."""
+from deepagent.unseen import UNSEEN
 
 
 def one_line(text: str) -> str:
     """Text on one line and without what is not seen, so that it cannot pose as another line of memory."""
-    return " ".join(_UNSEEN.sub(" ", text).split())
+    return " ".join(UNSEEN.sub(" ", text).split())
 
 
 def _at_most(length: int) -> Any:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from deepagent.errors import ToolFailedError
 from deepagent.secrets import Redactor
 from deepagent.tools import FILES
+from deepagent.unseen import UNSEEN_OR_JOINING
 
 _MAX_DESCRIPTION = 4000
 _MAX_KEPT = 20_000_000
-_HIDDEN = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
-"""Characters that people do not see and models read: instructions hide in them."""
 
 
 @dataclass(frozen=True)
@@ -73,4 +71,4 @@ def contents(resource: Any) -> str | Binary:
 
 def visible(text: str) -> str:
     """Foreign text without characters that only models would read, and not endlessly long."""
-    return _HIDDEN.sub("", text[: 4 * _MAX_DESCRIPTION])[:_MAX_DESCRIPTION]
+    return UNSEEN_OR_JOINING.sub("", text[: 4 * _MAX_DESCRIPTION])[:_MAX_DESCRIPTION]

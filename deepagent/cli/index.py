@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import json
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -137,6 +138,8 @@ def search(
         raise UsageError("the search query is empty; say in plain words what the tool should do")
     wishes = [Wish(id="", query=query)] if query is not None else list(read_wishes(queries or Path()))
     index = open_index(folder, encoder)
+    if toolset is not None and wishes and not index.search(wishes[0].query, 1, toolset=toolset):
+        raise UsageError(_no_toolset(index, toolset))
     found = ((wish, index.search(wish.query, k, toolset=toolset)) for wish in wishes)
     if as_json:
         with json_lines() as write:
@@ -147,6 +150,14 @@ def search(
         if queries is not None:
             stdout.print(plain(f"{wish.id}  {clean(wish.query, _DESCRIPTION_WIDTH)}"))
         stdout.print(_table(hits))
+
+
+def _no_toolset(index: ToolIndex, name: str) -> str:
+    """What is told of a toolset that the index has no tools of: the nearest names that there are."""
+    known = sorted({spec.toolset for spec in index.specs if spec.toolset})
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
+    hint = f"near: {', '.join(near)}" if near else "its tools belong to none; leave --toolset out"
+    return f"no toolset {name!r} in the index; {hint}"
 
 
 def _as_json(found: Iterable[tuple[Wish, list[Hit]]], *, ranked: bool) -> Iterator[str]:

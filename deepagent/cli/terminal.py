@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -16,15 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from deepagent.tools import Arguments, ToolSpec
+from deepagent.unseen import UNSEEN
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
-
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # commands to the terminal
-    r"\u200e\u200f\u202a-\u202e\u2066-\u2069"  # these turn the order of what follows around
-    r"\ud800-\udfff]"  # no stream can write these
-)
 
 
 def prepare_streams() -> None:
@@ -39,7 +33,7 @@ def prepare_streams() -> None:
 
 def plain(text: str, style: str = "") -> Text:
     """Text from a model or tool: no markup is read from it, and no control sequence reaches the terminal."""
-    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n")), style=style)
+    return Text(UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n")), style=style)
 
 
 def say(text: str) -> None:

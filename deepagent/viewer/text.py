@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -10,12 +9,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers.python import PythonLexer
 
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # commands to a terminal
-    r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"  # no width, or these turn around what follows
-    r"\ud800-\udfff"  # halves of characters
-    r"\U000e0000-\U000e007f]"  # tags: whole sentences that only a model reads
-)
+from deepagent.unseen import UNSEEN
+
 _COLOURED = 20_000
 """Longest code that is coloured."""
 _LINES = 16
@@ -24,7 +19,7 @@ _CHARS = 2_000
 
 def visible(text: str) -> str:
     """The text with every character that is not seen, or commands something, replaced by its number."""
-    return _UNSEEN.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", text.replace("\r\n", "\n"))
+    return UNSEEN.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", text.replace("\r\n", "\n"))
 
 
 def shown(value: object) -> object:

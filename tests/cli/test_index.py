@@ -208,3 +208,10 @@ def test_an_index_takes_changes(source: Path, tmp_path: Path):
     assert '"snow"' in found
     assert '"forecast"' not in found
     assert "no tool 'forecast'" in index("update", tmp_path / "index", "--remove", "forecast").stderr
+
+
+def test_a_toolset_that_is_not_there_is_told_with_the_nearest(source: Path, tmp_path: Path):
+    build(source, tmp_path / "index")
+    failed = index("search", tmp_path / "index", "rain in a city", "--toolset", "wether")
+    assert failed.returncode != 0
+    assert "no toolset 'wether' in the index; near: weather" in failed.stderr
