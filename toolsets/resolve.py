@@ -49,6 +49,9 @@ def open_toolset(source: Where, host: Host) -> Toolset:
     if plugin is not None:
         made: Toolset = plugin.make(given, host)
         return made
+    meant = {".py": "python", ".json": "openapi", ".yaml": "openapi", ".yml": "openapi"}.get(Path(kind).suffix)
+    if meant is not None and Path(kind).is_file():
+        raise UsageError(f"unknown tool source {_shown(source)}; for the file write {meant}:{kind}")
     raise UsageError(f"unknown tool source {_shown(source)}; known are {plugins.known('toolsets', _SPELLINGS)}")
 
 

@@ -52,6 +52,9 @@ def list_runs(
             for run in found:
                 write(run.model_dump_json(exclude_none=True))
         return
+    if not found:
+        say("no runs yet: `deepagent run TASK` makes one")
+        return
     table = Table(box=None, pad_edge=False)
     for column in ("run", "status", "steps", "folds"):
         table.add_column(column, no_wrap=True)

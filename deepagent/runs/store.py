@@ -305,7 +305,7 @@ class RunStore:
         if prefix == "last":
             newest = self.runs(limit=1)
             if not newest:
-                raise UsageError(f"no runs in {self.path} yet")
+                raise UsageError(f"no runs in {self.path} yet: `deepagent run TASK` makes one")
             return newest[0].id
         rows = self._database.rows(
             "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1", (prefix,)

@@ -37,6 +37,13 @@ async def test_a_file_s_name_leads_nowhere_but_into_the_folder(deepagent, tmp_pa
     assert not (tmp_path / "outside").exists()
 
 
+def test_where_there_are_no_runs_it_says_how_to_make_one(deepagent):
+    done = deepagent("runs", "list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "no runs yet: `deepagent run TASK` makes one\n"
+    assert "`deepagent run TASK`" in complaint(deepagent("runs", "show", "last"), 2)
+
+
 async def test_ids_stay_whole_at_any_width(deepagent, tmp_path):
     recording = await record([answer("long " * 50)], tmp_path, task="a\nlong " * 50)
     for columns in ("60", "80", "300"):

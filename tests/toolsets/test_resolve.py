@@ -90,3 +90,15 @@ def test_a_forgotten_ending_is_noticed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"for the file write python:mine\.py"):
         open_("python:mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "meant"), [("my_tools.py", "python"), ("shop.yaml", "openapi"), ("shop.json", "openapi")]
+)
+def test_a_bare_path_is_answered_with_the_spelling_that_was_meant(tmp_path, monkeypatch, file, meant):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="known are"):
+        open_toolset(file, Host())
+    (tmp_path / file).touch()
+    with pytest.raises(UsageError, match=f"for the file write {meant}:{file}"):
+        open_toolset(file, Host())
