@@ -25,6 +25,7 @@ from deepagent.models.base import Model
 from deepagent.models.roles import Role
 from deepagent.retrieval.choice import open_encoder
 from deepagent.runs.store import RunStore
+from deepagent.settings import Given
 
 BASELINES = Path(__file__).parent.parent / "configs" / "baselines"
 _ALL_SHOWN = 10_000
@@ -126,15 +127,8 @@ def overlaid(agent: AgentConfig, changes: dict[str, Any], *, where: str) -> Agen
     Raises:
         ConfigError: a change does not fit.
     """
-    return settings.validate(_merged(agent.model_dump(exclude_unset=True), changes), AgentConfig, where=where)
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        inner = merged.get(key)
-        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return merged
+    own = Given((), agent.model_dump(exclude_unset=True), "settings")
+    return settings.merge([own, Given((), changes, where)], AgentConfig).settings
 
 
 def _filled(own: Limits, benchmark: Limits | None) -> Limits:
