@@ -42,6 +42,7 @@ SETTINGS: dict[str, list[type[BaseModel]]] = {
     "A training recipe": [Recipe],
 }
 _WIDTH = 100
+_SPELLED = {"openapi_catalogue": "OpenAPI catalogue", "toolpo": "ToolPO"}
 
 
 def python() -> str:
@@ -140,7 +141,7 @@ def examples() -> str:
     parts = ["# Examples", "", "Each is one file in `examples/`, and is run by the tests.", ""]
     for path in sorted((ROOT / "examples").glob("*.py")):
         text = path.read_text(encoding="utf-8")
-        title = path.stem.replace("_", " ").capitalize()
+        title = _SPELLED.get(path.stem) or path.stem.replace("_", " ").capitalize()
         _, about, code = (part.strip("\n") for part in text.split('"""', 2))
         parts += [f"## {title}", "", about, "", f'??? example "{path.name}"', ""]
         parts += [*textwrap.indent(f"```python\n{code}\n```", "    ").split("\n"), ""]
