@@ -91,7 +91,8 @@ class Story:
         self._detail(f"run {item.run}, model {item.model}, window {item.context} tokens")
 
     def _resumed(self, item: Resumed) -> None:
-        again = f", code of {len(item.rebuilt)} steps run again" if item.rebuilt else ""
+        count = len(item.rebuilt)
+        again = f", code of {count} step{'s' if count > 1 else ''} run again" if count else ""
         self._line("resumed", f"model {item.model}, window {item.context} tokens{again}", "yellow")
 
     def _approval_asked(self, item: ApprovalAsked) -> None:
@@ -208,9 +209,10 @@ class _Standing:
     def hear(self, item: Event | Delta) -> None:
         """Keep count."""
         if isinstance(item, (Started, Resumed)):
-            self._window = item.context
+            self._window, self.doing = item.context, "thinking"
         elif isinstance(item, WindowOpened):
             self._filled = sum(segment.tokens for segment in item.segments)
+            self.doing = "thinking"  # what was opened or folded before is there now
         elif isinstance(item, Replied):
             usage = item.generated.usage
             self._step = item.step
@@ -220,7 +222,7 @@ class _Standing:
             self._tokens += item.usage.prompt_tokens + item.usage.completion_tokens
         elif isinstance(item, Intended):
             self.doing = f"{item.action.kind} is under way"
-        elif isinstance(item, Observed):
+        elif isinstance(item, (Observed, Noticed)):
             self.doing = "thinking"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
