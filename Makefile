@@ -82,7 +82,8 @@ BENCHMARKS := alfworld api_bank api_bank_3 gaia hle m3tooleval spotify tmdb tool
 eval-smoke: install
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[alfworld]'
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
-	$(BIN)/deepagent eval $(BENCHMARKS) --limit 5 --config configs/smoke.yaml --resume --store .eval/runs.sqlite --report .eval/report.html
+	$(BIN)/deepagent eval $(BENCHMARKS) --limit 5 --config configs/smoke.yaml --resume --store .eval/runs.sqlite --report docs/reports/smoke.html
+	$(BIN)/python scripts/smoke_table.py docs/reports/smoke.json docs/evaluation.md
 
 bench-eval: install
 	@$(BIN)/python -m benchmarks.evaluation

@@ -83,7 +83,7 @@ class WebShop:
             """Clicks something on the page: a product's number, an option, or a button. Returns the page that opens.
 
             Args:
-                value: the text of what is clicked, such as 'Buy Now', '< Prev', 'Next >', 'Back to Search'.
+                value: what is clicked, as it stands on the page: a product's number, an option, or a button.
             """
             return await self._open().click(value)
 
