@@ -201,6 +201,7 @@ class Agent:
             tools=tools > 0,
             packages=config.sandbox.packages,
             guidance=config.guidance,
+            example=config.example,
         )
 
     async def run(

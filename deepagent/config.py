@@ -60,6 +60,8 @@ class AgentConfig(BaseModel):
     """The model searches for tools when it wants to, or those that fit the task are shown before it begins."""
     guidance: str = ""
     """What the model is told besides how to act, such as a strategy."""
+    example: bool = True
+    """Whether the prompt holds a worked example; a model that was trained to act does without."""
     found: int = Field(5, ge=1)
     """Tools that one search brings."""
     cards: int = Field(6, ge=0)

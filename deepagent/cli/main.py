@@ -46,6 +46,7 @@ app.add_typer(tools.app, name="tools", help="Tools: look at them, and call them 
 index.app.command("eval")(index_eval.evaluate)
 app.add_typer(index.app, name="index", help="Search indexes over tools.")
 app.add_typer(serve.app, name="serve", help="Serve an index to other programs.")
+train.app.command()(train_policy.collect)
 train.app.command()(train_policy.sft)
 train.app.command()(train_policy.toolpo)
 app.add_typer(train.app, name="train", help="Train models.")

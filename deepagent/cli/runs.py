@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -24,7 +22,7 @@ from deepagent.cli.options import (
 )
 from deepagent.cli.run import existing_store, go_on, recorded
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import json_lines, plain, say, stdout
+from deepagent.cli.terminal import json_lines, plain, say, stdout, written
 from deepagent.errors import UsageError
 from deepagent.runs.export import Format, export
 from deepagent.runs.progress import prompts
@@ -108,33 +106,12 @@ def export_runs(
     """
     with _open(store) as opened:
         found = [opened.resolve(run) for run in runs]
-        with _written(output) as write:
+        with written(output) as write:
             for number, run in enumerate(found):
                 for piece in export(opened.events(run), form, first=number == 0):
                     write(piece)
     if output is not None:
         say(f"wrote {len(found)} {'run' if len(found) == 1 else 'runs'} to {output}")
-
-
-@contextmanager
-def _written(output: Path | None) -> Iterator[Callable[[str], None]]:
-    """What writes text in UTF-8 to a new file, or to standard output."""
-
-    def write(piece: str) -> None:
-        file.write(piece.encode("utf-8", "replace"))
-
-    if output is None:
-        file: BinaryIO = sys.stdout.buffer
-        yield write
-        file.flush()
-        return
-    try:
-        with output.open("xb") as file:
-            yield write
-    except FileExistsError as error:
-        raise UsageError(f"{output} exists already; give another name, or remove it first") from error
-    except OSError as error:
-        raise UsageError(f"{output}: {error.strerror}; give another file") from error
 
 
 @app.command("files")

@@ -9,11 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import BinaryIO
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from deepagent.errors import UsageError
 from deepagent.tools import Arguments, ToolSpec
 from deepagent.unseen import UNSEEN
 
@@ -75,3 +78,24 @@ def interruptible(left: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"interrupted; {left}")
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def written(output: Path | None) -> Iterator[Callable[[str], None]]:
+    """What writes text in UTF-8 to a new file, or to standard output."""
+
+    def write(piece: str) -> None:
+        file.write(piece.encode("utf-8", "replace"))
+
+    if output is None:
+        file: BinaryIO = sys.stdout.buffer
+        yield write
+        file.flush()
+        return
+    try:
+        with output.open("xb") as file:
+            yield write
+    except FileExistsError as error:
+        raise UsageError(f"{output} exists already; give another name, or remove it first") from error
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror}; give another file") from error

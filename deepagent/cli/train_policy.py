@@ -1,4 +1,4 @@
-"""`deepagent train sft` and `toolpo`: teach a model to act."""
+"""`deepagent train sft`, `toolpo` and `collect`: teach a model to act."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import Annotated
 import typer
 
 from deepagent import settings
-from deepagent.cli.terminal import interruptible, say
-from deepagent.errors import UsageError
+from deepagent.agent import default_store
+from deepagent.cli.evaluate import results_path
+from deepagent.cli.run import StoreOption
+from deepagent.cli.terminal import interruptible, say, written
+from deepagent.errors import TrainingError, UsageError
+from deepagent.evaluation.store import ResultStore
+from deepagent.runs.store import RunStore
+from deepagent.training.collect import collect as gather
+from deepagent.training.collect import grades
 from deepagent.training.recipe import Recipe
 from deepagent.training.stages import run_sft, run_toolpo
 
@@ -36,6 +43,36 @@ def toolpo(config: Config, out: Out, model: From = None, resume: Resume = False)
     recipe, begin = _recipe(config), Path(model) if model is not None else None
     with interruptible("what was learnt up to the last checkpoint stands: go on with --resume"):
         typer.echo(run_toolpo(recipe, out, say=say, resume=resume, begin=begin))
+
+
+def collect(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new file: a line of JSON for each window.")],
+    store: StoreOption = None,
+    smooth: Annotated[bool, typer.Option("--smooth", help="Also runs in which nothing had to be repaired.")] = False,
+    ungraded: Annotated[
+        bool, typer.Option("--ungraded", help="Also runs with an answer that no evaluation has graded.")
+    ] = False,
+) -> None:
+    """Gather runs that are worth imitating, as conversations for `sft` (its setting `data`).
+
+    Taken are runs whose task an evaluation found solved, with more than two turns, and with a call or code that
+    succeeded after a step that had failed. The weight 0 marks what the model did not write itself.
+
+    Examples:
+      deepagent eval toolhop --model local --seeds 8 --store runs.sqlite
+      deepagent train collect --store runs.sqlite --out conversations.jsonl
+    """
+    path = store or default_store()
+    with RunStore(path) as runs, ResultStore(results_path(path)) as results, written(out) as write:
+        taken = windows = 0
+        for _, lines in gather(runs, grades(results), repaired=not smooth, ungraded=ungraded):
+            taken, windows = taken + 1, windows + len(lines)
+            for line in lines:
+                write(line)
+    if not taken:
+        out.unlink()
+        raise TrainingError("no run was worth imitating: see --smooth and --ungraded")
+    say(f"{out}: {taken} runs, {windows} windows")
 
 
 def _recipe(config: Path) -> Recipe:

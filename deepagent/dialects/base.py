@@ -58,6 +58,7 @@ class Abilities:
         tools: code can call tools.
         packages: what code may import besides the standard library.
         guidance: what the model is told besides how to act.
+        example: the model is shown a worked example.
     """
 
     search: bool
@@ -67,6 +68,7 @@ class Abilities:
     tools: bool = False
     packages: tuple[str, ...] = ()
     guidance: str = ""
+    example: bool = True
 
     @property
     def libraries(self) -> str:

@@ -100,6 +100,8 @@ def instructions(can: Abilities) -> str:
 
 def example(can: Abilities) -> tuple[Message, ...]:
     """A worked example as the turns before the task."""
+    if not can.example:
+        return ()
     if can.call:
         ask = _ASK
         turns = (

@@ -99,7 +99,7 @@ class Batcher:
         was_training = self._network.training
         self._network.eval()  # no dropout while it acts
         try:
-            state = _State(self._network, batch)
+            state = await asyncio.to_thread(_State, self._network, batch)
             while batch:
                 drawn = await asyncio.to_thread(state.draw)
                 kept = []
@@ -117,24 +117,43 @@ class Batcher:
 
 
 class _State:
-    """A batch in the middle of being written: left-padded prompts and the attention cache."""
+    """A batch in the middle of being written: what all prompts begin with, then the padded rest, and the cache."""
 
     def __init__(self, network: Any, batch: Sequence[Request]) -> None:
         import torch
 
         self._network = network
         self._batch = list(batch)
+        self._cache: Any = None
         device = network.device
-        length = max(len(request.ids) for request in batch)
+        shared = self._share(_common([request.ids for request in batch])) if len(batch) > 1 else 0
+        length = max(len(request.ids) for request in batch) - shared
         self._next = torch.zeros((len(batch), length), dtype=torch.long, device=device)
-        self._mask = torch.zeros_like(self._next)
+        self._mask = torch.zeros((len(batch), shared + length), dtype=torch.long, device=device)
+        self._mask[:, :shared] = 1
         for row, request in enumerate(batch):
-            self._next[row, length - len(request.ids) :] = torch.tensor(request.ids, device=device)
-            self._mask[row, length - len(request.ids) :] = 1
+            rest = request.ids[shared:]
+            self._next[row, length - len(rest) :] = torch.tensor(rest, device=device)
+            self._mask[row, shared + length - len(rest) :] = 1
             if request.sampling.seed is not None:
                 # The steps of a run share its seed: without its place in the stream, all would draw alike.
                 request.generator = torch.Generator().manual_seed(request.sampling.seed * 1_000_003 + len(request.ids))
-        self._cache: Any = None
+
+    def _share(self, ids: Sequence[int]) -> int:
+        """Read once what all prompts begin with; the number of tokens that were read."""
+        import torch
+
+        if not ids:
+            return 0
+        with torch.inference_mode():
+            cache = self._network(
+                input_ids=torch.tensor([list(ids)], device=self._network.device), use_cache=True, logits_to_keep=1
+            ).past_key_values
+        if any(cache.is_sliding):
+            return 0  # the padding behind the shared part would count as distance
+        cache.batch_repeat_interleave(len(self._batch))
+        self._cache = cache
+        return len(ids)
 
     def draw(self) -> list[tuple[int, float]]:
         """The next token of every reply, with its log-probability."""
@@ -167,6 +186,14 @@ class _State:
             chosen = torch.tensor(rows, device=self._mask.device)
             self._next, self._mask = self._next[chosen], self._mask[chosen]
             self._cache.batch_select_indices(chosen)
+
+
+def _common(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """What all prompts begin with, and at least one token less than the shortest."""
+    first, last = min(prompts), max(prompts)  # in order, these two differ earliest
+    most = min(map(len, prompts)) - 1
+    same = next((at for at in range(most) if first[at] != last[at]), most)
+    return first[:same]
 
 
 def _draw(logits: Any, request: Request) -> tuple[int, float]:

@@ -49,7 +49,7 @@ class TransformersModel:
         *,
         context: int | None = None,
         turns: bool = False,
-        most: int = 16,
+        most: int = 32,
     ) -> None:
         self._name = name
         self._network = network

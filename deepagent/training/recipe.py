@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -55,9 +56,11 @@ class Tasks(_Part):
 
 
 class SFT(_Part):
-    """Supervised fine-tuning on demonstrations."""
+    """Supervised fine-tuning: on demonstrations of the tasks' oracle, or on runs that were collected."""
 
     tasks: Tasks = Tasks()
+    data: Path | None = None
+    """File of conversations, as `deepagent train collect` writes it; then there are no demonstrations."""
     trainer: dict[str, Any] = Field(default_factory=dict)
     """Settings of TRL's `SFTConfig`."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from deepagent.evaluation.registry import get_class
 from deepagent.models.scripted import ScriptedModel
 from deepagent.models.transformers import TransformersModel
 from deepagent.runs.store import RunStore
-from deepagent.training.recipe import Policy, Recipe, Tasks
+from deepagent.training.conversations import read, tokenised
+from deepagent.training.demonstrations import DictatedModel, demonstrate
+from deepagent.training.recipe import SFT, Policy, Recipe, Tasks
+from deepagent.training.sequences import TrainingSequence
 
 Say = Callable[[str], None]
 """Told what is being done, in one line."""
@@ -55,28 +59,37 @@ def run_sft(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) -> 
     """
     from trl import SFTConfig
 
-    from deepagent.training.demonstrations import DictatedModel, demonstrate
     from deepagent.training.sft import sft_trainer
 
-    if recipe.sft is None:
+    part = recipe.sft
+    if part is None:
         raise UsageError("the recipe has no part `sft`")
-    benchmark = make_benchmark(recipe.sft.tasks)
     given = recipe.policy.model
-    folder = Path(given) if given is not None else _tiny(recipe, benchmark, output, say)
+    folder = Path(given) if given is not None else _tiny(recipe, make_benchmark(part.tasks), output, say)
     network, tokenizer, adapted = _load(folder)
-
-    def dictated(replies: Iterable[str]) -> DictatedModel:
-        policy = recipe.policy
-        return DictatedModel(replies, folder.name, network, tokenizer, context=policy.context, turns=policy.turns)
-
-    tasks = benchmark.tasks()
-    say(f"the oracle demonstrates {len(tasks)} tasks")
-    with RunStore(output / RUNS) as store:
-        sequences = asyncio.run(demonstrate(benchmark, tasks, dictated, recipe.agent, store))
-    args = _arguments(SFTConfig, recipe.sft.trainer, output / "sft", recipe.seed, max_length=recipe.policy.context)
+    sequences = asyncio.run(_lessons(recipe, part, (folder.name, network, tokenizer), output, say))
+    args = _arguments(SFTConfig, part.trainer, output / "sft", recipe.seed, max_length=recipe.policy.context)
     trainer = sft_trainer(network, tokenizer, sequences, args, peft_config=None if adapted else _lora(recipe.policy))
     trainer.train(resume_from_checkpoint=resume and _checkpoint(output / "sft"))
     return _save(trainer, tokenizer, output)
+
+
+async def _lessons(
+    recipe: Recipe, part: SFT, learner: tuple[str, Any, Any], output: Path, say: Say
+) -> list[TrainingSequence]:
+    """What is imitated, in the tokens of the learner: collected runs where the recipe names some, or demonstrations."""
+    options: dict[str, Any] = {"context": recipe.policy.context, "turns": recipe.policy.turns}
+    if part.data is not None:
+        conversations = read(part.data)
+        say(f"{part.data} holds {len(conversations)} conversations")
+        async with TransformersModel(*learner, **options) as model:
+            return await tokenised(conversations, model)
+    benchmark = make_benchmark(part.tasks)
+    tasks = benchmark.tasks()
+    say(f"the oracle demonstrates {len(tasks)} tasks")
+    with RunStore(output / RUNS) as store:
+        dictated = partial(DictatedModel, name=learner[0], network=learner[1], tokenizer=learner[2], **options)
+        return await demonstrate(benchmark, tasks, dictated, recipe.agent, store)
 
 
 def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False, begin: Path | None = None) -> Path:

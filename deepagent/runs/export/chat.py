@@ -2,7 +2,8 @@
 
 Where functions are called, the messages are those that were sent. Elsewhere the stream is cut into turns: what the
 model wrote is the assistant's, what it was shown is the user's (as in CodeActInstruct, arXiv 2402.01030, section 3).
-Replies that were left out of the stream are left out here.
+Replies that were left out of the stream are left out here. Assistant messages that the model did not write, those of
+the worked example, have the weight 0, as chat fine-tuning spells it: they are not to be learnt.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ class _Turns:
 
     def __init__(self, opened: WindowOpened) -> None:
         self.messages = [_message(message) for message in opened.messages]
+        for message in self.messages:
+            if message["role"] == "assistant":
+                message["weight"] = 0
         self._reply: list[Segment] = []
         self._begun = ""
         for segment in opened.segments[1:]:  # the memory of a fold

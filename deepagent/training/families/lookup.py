@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -14,8 +15,7 @@ from pydantic import Field
 
 from deepagent.actions import Action, Answer, Call
 from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
-from deepagent.tools import Tool
-from deepagent.toolsets.functions import tool
+from deepagent.tools import Arguments, Tool, ToolSpec
 
 _ITEMS = """
     tea jam salt rice oil honey bread milk cocoa beans flour pepper sugar corn nuts figs dates mint sage thyme basil
@@ -133,6 +133,26 @@ def _task(id: str, question: Question, item: str, shop: dict[str, Any]) -> Bench
     )
 
 
+def _spec(name: str, parameter: str, description: str) -> ToolSpec:
+    schema = {
+        "type": "object",
+        "properties": {parameter: {"type": "string"}},
+        "required": [parameter],
+        "additionalProperties": False,
+    }
+    return ToolSpec(name=name, description=description, parameters=schema, effect="pure", toolset="shop")
+
+
+SPECS = (
+    _spec("price", "item", "Price of an item."),
+    _spec("stock", "item", "How many of an item are there."),
+    _spec("supplier", "item", "Who supplies an item."),
+    _spec("country", "supplier", "Country of a supplier."),
+    _spec("days", "supplier", "Days that a supplier needs."),
+    _spec("code", "country", "Dialling code of a country."),
+)
+
+
 class Shop:
     """The tools of one shop."""
 
@@ -140,7 +160,7 @@ class Shop:
 
     def __init__(self, shop: dict[str, Any]) -> None:
         self._shop = shop
-        self.tools: Sequence[Tool] = self._make()
+        self.tools: Sequence[Tool] = [Tool(spec=spec, invoke=partial(self._tell, spec.name)) for spec in SPECS]
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,41 +170,9 @@ class Shop:
     ) -> None:
         return None
 
-    def _tell(self, what: str, of: str) -> Any:
+    async def _tell(self, what: str, arguments: Arguments) -> Any:
+        [of] = arguments.values()
         known = self._shop[what]
         if of not in known:
             raise KeyError(f"there is no {of!r} here")
         return known[of]
-
-    def _make(self) -> tuple[Tool, ...]:
-        @tool(effect="pure")
-        def price(item: str) -> int:
-            """Price of an item."""
-            return int(self._tell("price", item))
-
-        @tool(effect="pure")
-        def stock(item: str) -> int:
-            """How many of an item are there."""
-            return int(self._tell("stock", item))
-
-        @tool(effect="pure")
-        def supplier(item: str) -> str:
-            """Who supplies an item."""
-            return str(self._tell("supplier", item))
-
-        @tool(effect="pure")
-        def country(supplier: str) -> str:
-            """Country of a supplier."""
-            return str(self._tell("country", supplier))
-
-        @tool(effect="pure")
-        def days(supplier: str) -> int:
-            """Days that a supplier needs."""
-            return int(self._tell("days", supplier))
-
-        @tool(effect="pure")
-        def code(country: str) -> int:
-            """Dialling code of a country."""
-            return int(self._tell("code", country))
-
-        return (price, stock, supplier, country, days, code)
