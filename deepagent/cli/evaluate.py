@@ -14,6 +14,7 @@ import typer
 from deepagent.agent import Delta
 from deepagent.cli.episodes import Telling, say_summary, say_table
 from deepagent.cli.options import (
+    AdapterOption,
     ConfigOption,
     JsonOption,
     ModelOption,
@@ -22,6 +23,7 @@ from deepagent.cli.options import (
     UnsafeOption,
     given_by_options,
     settings_from,
+    wearing,
 )
 from deepagent.cli.run import say_indexing
 from deepagent.cli.story import Story
@@ -69,6 +71,7 @@ def evaluate(
     resume: Annotated[bool, typer.Option("--resume", help="Go on: run only what has no result, or failed.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Tell every run as it happens.")] = False,
     model: ModelOption = None,
+    adapter: AdapterOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     settings: Annotated[
@@ -92,7 +95,7 @@ def evaluate(
     chosen = registry.names() if names == ["all"] else names
     if show and concurrency > 1:
         raise UsageError("--show tells one run at a time: leave --concurrency out")
-    run = settings_from(config, given_by_options(model, set_, judge), unsafe_execute)
+    run = wearing(settings_from(config, given_by_options(model, set_, judge), unsafe_execute), adapter)
     mode: Mode | None = None if labelled is None else "labelled" if labelled else "open-set"
     ways: list[str | None] = [*baseline] if baseline else [None]
     plans = [

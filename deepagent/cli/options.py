@@ -10,11 +10,16 @@ import typer
 from deepagent.cli.terminal import say
 from deepagent.config import RunConfig, effective
 from deepagent.errors import UsageError
+from deepagent.models.resolve import can_wear
 from deepagent.settings import Given, Merged, from_option
 
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", "-m", help="embedded[:NAME], a config's name or path, or URL#MODEL of a server."),
+]
+AdapterOption = Annotated[
+    Path | None,
+    typer.Option("--adapter", help="Folder of a LoRA adapter for an embedded, vllm or transformers model."),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file with settings; by default what DEEPAGENT_CONFIG names.")
@@ -54,3 +59,13 @@ def refuse_unasked(merged: Merged[RunConfig], unsafe: bool) -> None:
     if merged.settings.agent.sandbox.unsafe and not unsafe:
         where = merged.origin(_UNSAFE)
         raise UsageError(f"{where}: running code without walls must be asked for each time: --unsafe-execute")
+
+
+def wearing(settings: RunConfig, adapter: Path | None) -> RunConfig:
+    """The settings with a LoRA adapter on the main model."""
+    if adapter is None:
+        return settings
+    if not can_wear(settings.model) or "#" in settings.model:
+        ways = "embedded[:NAME], vllm:FOLDER and transformers:FOLDER; a model's YAML file has its own `adapter`"
+        raise UsageError(f"--adapter does not go with {settings.model}: it goes with {ways}")
+    return settings.model_copy(update={"model": f"{settings.model}#{adapter}"})

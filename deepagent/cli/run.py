@@ -11,6 +11,7 @@ import typer
 
 from deepagent.agent import Agent
 from deepagent.cli.options import (
+    AdapterOption,
     ConfigOption,
     JsonOption,
     ModelOption,
@@ -20,6 +21,7 @@ from deepagent.cli.options import (
     given_by_options,
     refuse_unasked,
     settings_from,
+    wearing,
 )
 from deepagent.cli.recorded import settings_of
 from deepagent.cli.story import Story
@@ -36,6 +38,7 @@ from deepagent.settings import Given, merge
 def run(
     task: Annotated[str, typer.Argument(help="What to do. '-' reads it from standard input.")] = "",
     model: ModelOption = None,
+    adapter: AdapterOption = None,
     tools: Annotated[
         list[str] | None,
         typer.Option("--tools", "-t", help="Tool source: python:FILE.py, openapi:FILE, mcp:COMMAND. Repeatable."),
@@ -71,9 +74,10 @@ def run(
         if task or attach:
             raise UsageError("a run that is resumed has its task: give either a task or --resume")
         resume, settings = recorded(resume, store, config, given_by_options(model, set_), unsafe_execute)
+        settings = wearing(settings, adapter)
         go_on(resume, _asking(settings, ask), store, *(tools or ()), json=json)
     text = _read_task(task)
-    settings = settings_from(config, given_by_options(model, set_), unsafe_execute)
+    settings = wearing(settings_from(config, given_by_options(model, set_), unsafe_execute), adapter)
     with RunStore(store or default_store()) as opened:
         teller = JsonLines(opened) if json else Story(stdout)
         agent = _agent(_asking(settings, ask), opened, *(tools or ()), at_terminal=not json)

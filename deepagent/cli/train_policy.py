@@ -10,7 +10,7 @@ import typer
 from deepagent import settings
 from deepagent.agent import default_store
 from deepagent.cli.evaluate import results_path
-from deepagent.cli.run import StoreOption
+from deepagent.cli.options import StoreOption
 from deepagent.cli.terminal import interruptible, say, written
 from deepagent.errors import TrainingError, UsageError
 from deepagent.evaluation.store import ResultStore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,6 +59,8 @@ class EmbeddedConfig(BaseModel):
     """What the model observes is a turn of its own; false for a reasoning model."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; all but one by default."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter to put on the weights."""
 
 
 class VllmConfig(BaseModel):
@@ -76,6 +79,8 @@ class VllmConfig(BaseModel):
     """Longest time of one reply in seconds."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of vLLM's engine, such as `tensor_parallel_size`."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter to put on the weights."""
 
 
 class TransformersConfig(BaseModel):
@@ -86,7 +91,7 @@ class TransformersConfig(BaseModel):
     kind: Literal["transformers"]
     model: str
     """Folder of the weights."""
-    adapter: str | None = None
+    adapter: Path | None = None
     """Folder of a LoRA adapter to put on them."""
     context: int | None = Field(None, ge=256)
     """Window in tokens; left out, the model's own."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 from deepagent.errors import ModelUnavailableError, UsageError
 from deepagent.grammar import Grammar
 from deepagent.models import weights
+from deepagent.models.adapters import as_gguf, with_adapter
 from deepagent.models.base import Generated, Listen, Sampling
 from deepagent.models.http import HttpModel
 from deepagent.models.weights import Weights
@@ -36,12 +37,21 @@ class EmbeddedModel:
         turns: see `HttpModel`; small models are instruct models, so this is the default here.
         threads: CPU threads; None takes all but one of those that this process may use. The engine's threads wait for
             one another at every layer, so a single busy core slows all of them down, by ten times and more.
+        adapter: folder of a LoRA adapter, as peft writes it, that was trained on the weights before they were
+            quantised or on these.
     """
 
     def __init__(
-        self, name: str | Weights = DEFAULT, *, context: int = 8192, turns: bool = True, threads: int | None = None
+        self,
+        name: str | Weights = DEFAULT,
+        *,
+        context: int = 8192,
+        turns: bool = True,
+        threads: int | None = None,
+        adapter: Path | None = None,
     ) -> None:
         self._weights = name
+        self._adapter = adapter
         self._context = context
         self._turns = turns
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) - 1)
@@ -50,10 +60,10 @@ class EmbeddedModel:
 
     @property
     def name(self) -> str:
-        """Name of the weights."""
-        return (
-            self._weights.name if isinstance(self._weights, Weights) else Path(self._weights).name.removesuffix(".gguf")
-        )
+        """Name of the weights, and of the adapter."""
+        given = self._weights
+        name = given.name if isinstance(given, Weights) else Path(given).name.removesuffix(".gguf")
+        return with_adapter(name, self._adapter)
 
     @property
     def context(self) -> int:
@@ -75,7 +85,7 @@ class EmbeddedModel:
 
         Raises:
             UsageError: the engine is not installed, or no weights have this name.
-            WeightsError: the weights are not here.
+            WeightsError: the weights are not here, or the adapter does not fit them.
             ModelUnavailableError: the weights cannot be loaded.
         """
         key = secrets.token_hex(16)
@@ -141,6 +151,9 @@ class EmbeddedModel:
             raise UsageError("the embedded engine is not installed: pip install 'deepagent[embedded]'") from error
         params = xllamacpp.CommonParams()
         params.model.path = str(file)
+        if self._adapter is not None:
+            made = as_gguf(self._adapter, file, weights.cache_folder() / "adapters")
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(made), 1.0)]
         params.model_alias = {self.name}
         params.n_ctx = self._context
         params.n_parallel = 1

@@ -15,7 +15,7 @@ from deepagent.models.config import (
     TransformersConfig,
     VllmConfig,
 )
-from deepagent.models.embedded import EmbeddedModel
+from deepagent.models.embedded import DEFAULT, EmbeddedModel
 from deepagent.models.http import HttpModel
 from deepagent.models.vllm import VllmModel
 
@@ -31,20 +31,24 @@ def open_model(spec: str) -> Model:
 
     Args:
         spec: `embedded`, `embedded:NAME` (weights by name or path), `vllm:FOLDER` (or a name at the model hub),
-            `transformers:FOLDER` (slow; for what was trained here), `http://host:port/v1[#MODEL]`, the path of a YAML
-            file, the name of one in `configs/models`, or a plugin's `NAME[:REST]`.
+            `transformers:FOLDER` (slow; for what was trained here), each also with `#FOLDER` of a LoRA adapter;
+            `http://host:port/v1[#MODEL]`, the path of a YAML file, the name of one in `configs/models`, or a plugin's
+            `NAME[:REST]`.
 
     Raises:
         UsageError: it names no model, or a broken plugin; or its key is not where it is said to be.
         ConfigError: its YAML file says something wrong.
     """
     kind, _, rest = spec.partition(":")
-    if kind == "embedded":
-        return EmbeddedModel(rest) if rest else EmbeddedModel()
-    if kind == "vllm" and rest:
-        return VllmModel(rest)
-    if kind == "transformers" and rest:
-        return from_config(TransformersConfig(kind="transformers", model=rest))
+    if can_wear(spec):
+        start, _, folder = spec.partition("#")
+        kind, _, rest = start.partition(":")
+        adapter = Path(folder) if folder else None
+        if kind == "embedded":
+            return EmbeddedModel(rest or DEFAULT, adapter=adapter)
+        if kind == "vllm":
+            return VllmModel(rest, adapter=adapter)
+        return from_config(TransformersConfig(kind="transformers", model=rest, adapter=adapter))
     if kind in ("http", "https"):
         url, _, model = spec.partition("#")
         return HttpModel(url, model or None)
@@ -53,6 +57,12 @@ def open_model(spec: str) -> Model:
         made: Model = plugin.make(rest)
         return made
     return from_config(read_config(spec))
+
+
+def can_wear(spec: str) -> bool:
+    """Whether `#FOLDER` behind this word for a model means a LoRA adapter."""
+    kind, _, rest = spec.partition("#")[0].partition(":")
+    return kind == "embedded" or (kind in ("vllm", "transformers") and bool(rest))
 
 
 def configs() -> list[str]:
@@ -83,12 +93,18 @@ def from_config(config: ModelConfig) -> Model:
         UsageError: its key is not where it is said to be.
     """
     if isinstance(config, EmbeddedConfig):
-        return EmbeddedModel(config.weights, context=config.context, turns=config.turns, threads=config.threads)
+        return EmbeddedModel(
+            config.weights,
+            context=config.context,
+            turns=config.turns,
+            threads=config.threads,
+            adapter=config.adapter,
+        )
     if isinstance(config, TransformersConfig):
         from deepagent.models.transformers import TransformersModel
 
-        adapter = Path(config.adapter) if config.adapter is not None else None
-        return TransformersModel.load(Path(config.model), adapter=adapter, context=config.context, turns=config.turns)
+        folder = Path(config.model)
+        return TransformersModel.load(folder, adapter=config.adapter, context=config.context, turns=config.turns)
     if isinstance(config, VllmConfig):
         return VllmModel(
             config.model,
@@ -96,6 +112,7 @@ def from_config(config: ModelConfig) -> Model:
             turns=config.turns,
             timeout=config.timeout,
             options=config.options,
+            adapter=config.adapter,
         )
     return HttpModel(
         config.url,

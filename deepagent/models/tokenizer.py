@@ -8,6 +8,7 @@ from typing import Any
 from deepagent.control import split_control
 from deepagent.errors import ModelReplyError
 from deepagent.models.servers.base import function_list
+from deepagent.models.turns import Turns
 from deepagent.tools import told
 from deepagent.transcript import Function, Message, Segment
 
@@ -18,11 +19,23 @@ class LocalTokenizer:
     Args:
         tokenizer: a tokenizer of the transformers library.
         name: the model's, for messages.
+        turns: what the model is shown is a turn of its own.
     """
 
-    def __init__(self, tokenizer: Any, name: str) -> None:
+    def __init__(self, tokenizer: Any, name: str, *, turns: bool = False) -> None:
         self._tokenizer = tokenizer
         self._name = name
+        self._turns = turns
+        self._marks: Turns | None = None
+
+    async def prepare(self) -> None:
+        """Learn the marks between turns, where there are any.
+
+        Raises:
+            ConfigError: the chat template cannot be cut into turns.
+        """
+        if self._turns and self._marks is None:
+            self._marks = await Turns.learn(self)
 
     async def prompt(self, messages: Sequence[Message], functions: Sequence[Function] = ()) -> Segment:
         """See `Model.prompt`.
@@ -42,6 +55,12 @@ class LocalTokenizer:
         """Text whose control tokens stay text."""
         ids = tuple(token for piece in split_control(text) for token in self.encode(piece))
         return Segment(kind="observation", text=text, token_ids=ids)
+
+    async def shown(self, text: str, before: str, after: str) -> Segment:
+        """See `Model.observation`; `prepare` comes first."""
+        if self._marks is not None:
+            return await self._marks.observation(self, text, before, after)
+        return await self.observation(before + text + after)
 
     async def marks(self, text: str) -> Segment:
         """Text whose control tokens are meant."""

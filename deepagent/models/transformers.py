@@ -15,12 +15,12 @@ from typing import Any, Self
 from deepagent.control import neutralise, without_end_token
 from deepagent.errors import ModelUnavailableError, UsageError
 from deepagent.grammar import Grammar
+from deepagent.models.adapters import read_config, with_adapter
 from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_reply
 from deepagent.models.batches import Batcher, Request
 from deepagent.models.reply import Reply
 from deepagent.models.servers.base import settle_tokens, token_prompt
 from deepagent.models.tokenizer import LocalTokenizer
-from deepagent.models.turns import Turns
 from deepagent.tools import JsonSchema, told
 from deepagent.transcript import Function, Message, Segment, Window
 
@@ -53,10 +53,8 @@ class TransformersModel:
     ) -> None:
         self._name = name
         self._network = network
-        self._tokens = LocalTokenizer(tokenizer, name)
+        self._tokens = LocalTokenizer(tokenizer, name, turns=turns)
         self._context = context or int(network.config.max_position_embeddings)
-        self._turns = turns
-        self._marks: Turns | None = None
         self._batcher = Batcher(network, most)
         self._ends = end_tokens(network, tokenizer)
 
@@ -74,6 +72,7 @@ class TransformersModel:
 
         Raises:
             UsageError: transformers or peft is not installed.
+            WeightsError: the folder of the adapter holds none.
             ModelUnavailableError: the folder holds no such model.
         """
         try:
@@ -87,10 +86,12 @@ class TransformersModel:
             if adapter is not None:
                 from peft import PeftModel
 
+                read_config(adapter)
                 network = PeftModel.from_pretrained(network, str(adapter), local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise ModelUnavailableError(f"{folder} holds no model that can be used: {told(error)}") from error
-        return cls(folder.name, network.eval(), tokenizer, context=context, turns=turns)
+        name = with_adapter("/".join(folder.absolute().parts[-2:]), adapter)
+        return cls(name, network.eval(), tokenizer, context=context, turns=turns)
 
     @property
     def name(self) -> str:
@@ -108,8 +109,7 @@ class TransformersModel:
         return self._tokens
 
     async def __aenter__(self) -> Self:
-        if self._turns and self._marks is None:
-            self._marks = await Turns.learn(self._tokens)
+        await self._tokens.prepare()
         await self._batcher.start()
         return self
 
@@ -124,9 +124,7 @@ class TransformersModel:
 
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
-        if self._marks is not None:
-            return await self._marks.observation(self._tokens, text, before, after)
-        return await self._tokens.observation(before + text + after)
+        return await self._tokens.shown(text, before, after)
 
     async def generate(
         self,

@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,12 +25,12 @@ from deepagent.errors import (
     UsageError,
 )
 from deepagent.grammar import Grammar
+from deepagent.models.adapters import read_config, with_adapter
 from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_reply
 from deepagent.models.failures import is_overflow
 from deepagent.models.reply import Reply
 from deepagent.models.servers.base import settle_tokens, token_prompt
 from deepagent.models.tokenizer import LocalTokenizer
-from deepagent.models.turns import Turns
 from deepagent.tools import JsonSchema, told
 from deepagent.transcript import Function, Message, Segment, Window
 
@@ -43,6 +44,7 @@ class VllmModel:
         turns: see `HttpModel`.
         timeout: longest time of one reply in seconds.
         options: further arguments of vLLM's engine, such as `tensor_parallel_size` or `gpu_memory_utilization`.
+        adapter: folder of a LoRA adapter, as peft writes it.
     """
 
     continues = True
@@ -56,21 +58,23 @@ class VllmModel:
         turns: bool = False,
         timeout: float = 1800.0,
         options: dict[str, Any] | None = None,
+        adapter: Path | None = None,
     ) -> None:
         self._path = model
         self._context = context
         self._turns = turns
         self._timeout = timeout
         self._options = options or {}
+        self._adapter = adapter
+        self._lora: Any = None
         self._engine: Any = None
         self._tokenizer: LocalTokenizer | None = None
-        self._marks: Turns | None = None
         self._refused: set[str] = set()  # grammars that the engine could not compile
 
     @property
     def name(self) -> str:
-        """The last part of the model's path or name."""
-        return self._path.rstrip("/").rpartition("/")[2]
+        """The last part of the model's path or name, and the name of the adapter."""
+        return with_adapter(self._path.rstrip("/").rpartition("/")[2], self._adapter)
 
     @property
     def context(self) -> int:
@@ -82,6 +86,7 @@ class VllmModel:
 
         Raises:
             UsageError: vLLM is not installed.
+            WeightsError: the folder of the adapter holds none.
             ModelUnavailableError: the engine does not start.
         """
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -94,6 +99,11 @@ class VllmModel:
         options = {"enable_prefix_caching": True, "disable_log_stats": True} | self._options
         if self._context is not None:
             options["max_model_len"] = self._context
+        if self._adapter is not None:
+            from vllm.lora.request import LoRARequest
+
+            options |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(read_config(self._adapter)["r"])}
+            self._lora = LoRARequest(self._adapter.name, 1, str(self._adapter.absolute()))
         try:
             self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(model=self._path, **options))
         except Exception as error:  # whatever goes wrong in its many parts, there is no model then
@@ -101,8 +111,8 @@ class VllmModel:
         try:
             tokenizer = self._engine.get_tokenizer()
             tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer
-            self._tokenizer = LocalTokenizer(tokenizer, self.name)
-            self._marks = await Turns.learn(self._tokens) if self._turns else None
+            self._tokenizer = LocalTokenizer(tokenizer, self.name, turns=self._turns)
+            await self._tokens.prepare()
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -125,9 +135,7 @@ class VllmModel:
 
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
-        if self._marks is not None:
-            return await self._marks.observation(self._tokens, text, before, after)
-        return await self._tokens.observation(before + text + after)
+        return await self._tokens.shown(text, before, after)
 
     async def generate(
         self,
@@ -187,7 +195,7 @@ class VllmModel:
                 asyncio.timeout(self._timeout),
                 # Leaving the iteration early aborts the request.
                 contextlib.aclosing(
-                    engine.generate({"prompt_token_ids": ids}, params, secrets.token_hex(8))
+                    engine.generate({"prompt_token_ids": ids}, params, secrets.token_hex(8), lora_request=self._lora)
                 ) as outputs,
             ):
                 async for output in outputs:
@@ -218,6 +226,11 @@ class VllmModel:
         if self._tokenizer is None:
             raise UsageError("the model is not open: use it inside `async with`")
         return self._tokenizer
+
+
+def _rank(rank: int) -> int:
+    """What the engine must make room for: it knows powers of two from 8 on."""
+    return max(8, 1 << (rank - 1).bit_length())
 
 
 def _parameters(sampling: Sampling, limit: int, stop: Sequence[str], held: dict[str, Any] | None) -> Any:

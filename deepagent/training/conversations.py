@@ -32,6 +32,13 @@ class Conversation(BaseModel):
 
     messages: list[Turn]
 
+    @property
+    def task(self) -> str:
+        """What it is about: what the user said last before the first words that are to be learnt."""
+        first = next((at for at, turn in enumerate(self.messages) if _learnt(turn)), len(self.messages))
+        asked = [turn.content for turn in self.messages[:first] if turn.role == "user"]
+        return asked[-1].rpartition("Task: ")[2] if asked else ""
+
 
 def read(path: Path) -> list[Conversation]:
     """All conversations of a file of JSON lines.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from deepagent import settings
 from deepagent.agent import Agent, Circumstances
 from deepagent.dialects import spelled
 from deepagent.errors import TrainingError, UsageError
-from deepagent.evaluation.base import AnyBenchmark
+from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.evaluation.registry import get_class
 from deepagent.models.scripted import ScriptedModel
 from deepagent.models.transformers import TransformersModel
 from deepagent.runs.store import RunStore
+from deepagent.training.contamination import asked_by_benchmarks
 from deepagent.training.conversations import read, tokenised
 from deepagent.training.demonstrations import DictatedModel, demonstrate
 from deepagent.training.recipe import SFT, Policy, Recipe, Tasks
@@ -44,6 +45,17 @@ def make_benchmark(tasks: Tasks) -> AnyBenchmark:
     return kind(read, None)
 
 
+def _tasks(benchmark: AnyBenchmark) -> Sequence[BenchmarkTask]:
+    """The tasks to train on.
+
+    Raises:
+        TrainingError: a benchmark tests with one of them.
+    """
+    tasks = benchmark.tasks()
+    asked_by_benchmarks().refuse(task.prompt for task in tasks)
+    return tasks
+
+
 def run_sft(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) -> Path:
     """Learn from demonstrations of the oracle; returns the folder of what was trained.
 
@@ -55,7 +67,7 @@ def run_sft(recipe: Recipe, output: Path, *, say: Say, resume: bool = False) -> 
 
     Raises:
         UsageError: the recipe lacks the part, or a setting is wrong.
-        TrainingError: the tasks have no oracle.
+        TrainingError: the tasks have no oracle, or a benchmark tests with one of them.
     """
     from trl import SFTConfig
 
@@ -81,11 +93,12 @@ async def _lessons(
     options: dict[str, Any] = {"context": recipe.policy.context, "turns": recipe.policy.turns}
     if part.data is not None:
         conversations = read(part.data)
+        asked_by_benchmarks().refuse(conversation.task for conversation in conversations)
         say(f"{part.data} holds {len(conversations)} conversations")
         async with TransformersModel(*learner, **options) as model:
             return await tokenised(conversations, model)
     benchmark = make_benchmark(part.tasks)
-    tasks = benchmark.tasks()
+    tasks = _tasks(benchmark)
     say(f"the oracle demonstrates {len(tasks)} tasks")
     with RunStore(output / RUNS) as store:
         dictated = partial(DictatedModel, name=learner[0], network=learner[1], tokenizer=learner[2], **options)
@@ -104,7 +117,7 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False, 
 
     Raises:
         UsageError: the recipe lacks the part, or a setting is wrong.
-        TrainingError: no rollout of a batch came to its end.
+        TrainingError: no rollout of a batch came to its end, or a benchmark tests with one of the tasks.
     """
     from trl import GRPOConfig
 
@@ -135,7 +148,7 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False, 
         args=args,
         processing_class=tokenizer,
         peft_config=None if adapted else _lora(policy),
-        tasks=benchmark.tasks(),
+        tasks=_tasks(benchmark),
         rollouts=Rollouts(benchmark, recipe.agent, part.sampling, output / RUNS),
         toolpo=method,
         wrap=lambda now: TransformersModel(folder.name, now, tokenizer, context=policy.context, turns=policy.turns),

@@ -115,3 +115,15 @@ def test_a_file_without_conversations_is_named(tmp_path: Path, text: str):
     path.write_text(text)
     with pytest.raises(TrainingError, match=r"data\.jsonl"):
         chats.read(path)
+
+
+def test_what_a_benchmark_tests_is_not_learnt_from_a_file_either(tiny: Path, tmp_path: Path):
+    pytest.importorskip("trl", reason="needs the extra `train`")
+    prompt = Lookup(LookupConfig(split="test")).tasks()[0].prompt
+    turns = [{"role": "user", "content": f"Tools: none\n\nTask: {prompt}"}, {"role": "assistant", "content": "tea"}]
+    data = tmp_path / "data.jsonl"
+    data.write_text(json.dumps({"messages": turns}) + "\n")
+    config = tmp_path / "recipe.yaml"
+    config.write_text(f"policy: {{model: {tiny}, context: 2048}}\nsft: {{data: {data}}}\n")
+    result = CliRunner().invoke(app, ["train", "sft", "--config", str(config), "--out", str(tmp_path / "out")])
+    assert "lookup tests what would be trained on" in str(result.exception)
