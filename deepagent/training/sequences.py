@@ -1,8 +1,9 @@
 """From the log of a run to the token sequences that training sees.
 
-A run with k folds is k+1 windows, and each window is one sequence: its opening is the prompt; what the model wrote and
-what was appended is the completion. A reply that was left out of the stream, because it invented a result, repeated
-itself or came to nothing, was still the policy's choice: it is a sequence of its own, behind the stream as it stood.
+Every reply is learnt from once, behind the very tokens that the model was sent for it. As long as each prompt goes on
+from the one before and its reply, they are one sequence; where it does not, another begins. So a run with k folds is
+k+1 sequences. A reply that was left out of the stream, because it invented a result, repeated itself or came to
+nothing, was still the policy's choice: it ends a sequence, and the next one goes on from the stream without it.
 
 Tokens are those that the server generated, never tokenised again.
 """
@@ -11,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import is_
 
 from deepagent.actions import Call, Execute, Fold
 from deepagent.errors import TrainingError
-from deepagent.runs.events import Event, Intended, Noticed, Observed, Replied, WindowOpened
+from deepagent.runs.events import Event, Intended, Replied, WindowOpened
+from deepagent.runs.progress import Progress
 from deepagent.transcript import Segment
 
 Decode = Callable[[Sequence[int]], str]
@@ -31,7 +34,7 @@ class TrainingSequence:
     Attributes:
         prompt_ids: the window's opening; after a fold also the memory.
         completion_ids: everything after it, observations included.
-        generated: whether the model wrote the token; only such tokens carry loss.
+        generated: whether the token is to be learnt from: the model wrote it, and no earlier sequence holds it.
         actions: number of the step whose call, code or fold the token spells; `NO_STEP` for thoughts, searches, answers
             and everything that the model did not write. This is M(y_i) of DeepAgent, eq. 7, with the step kept.
         logprobs: natural-log probability of each generated token when it was drawn; 0 elsewhere.
@@ -60,30 +63,24 @@ def sequences(events: Iterable[Event], decode: Decode) -> list[TrainingSequence]
         TrainingError: the server did not report token ids or log-probabilities.
     """
     events = list(events)
-    starts = _action_starts(events)
-    streams: list[_Stream] = []
-    reply: list[Segment] = []  # of the step that has no outcome yet
-    step = NO_STEP
+    starts, progress = _action_starts(events), Progress()
+    rows: list[_Row] = []
+    opening = 0
     for event in events:
         if isinstance(event, WindowOpened):
-            if streams:  # a reply that asked for the fold closes the window
-                streams[-1].write(reply, starts.get(step), step, decode)
-            streams.append(_Stream(event.segments))
-            reply = []
+            opening = len(event.segments)
         elif isinstance(event, Replied):
-            step = event.step
-            reply.append(event.generated.segment)
-        elif isinstance(event, Observed | Noticed):
-            # Where an answer is demanded, the window does not hold what the model wrote last and nobody dealt with.
-            dropped = event.dropped if isinstance(event, Observed) else bool(reply)
-            if dropped:
-                streams.insert(-1, streams[-1].fork())
-            streams[-2 if dropped else -1].write(reply, starts.get(step), step, decode)
-            streams[-1].show(event.segment)
-            reply = []
-    if streams:
-        streams[-1].write(reply, starts.get(step), step, decode)
-    return [stream.sequence() for stream in streams if any(stream.generated)]
+            sent, reply = progress.prompt().segments, event.generated.segment
+            if not rows or not rows[-1].leads_to(sent):
+                rows.append(_Row(opening))
+            rows[-1].show(sent)
+            # A reply may come in several parts.
+            start = starts.get(event.step)
+            rows[-1].learn(reply, event.step, None if start is None else _first_token(reply, start, decode))
+            if start is not None:
+                starts[event.step] = start - len(reply.text)
+        progress.take(event)
+    return [sequence for sequence in (row.sequence() for row in rows) if any(sequence.generated)]
 
 
 def _action_starts(events: Sequence[Event]) -> dict[int, int]:
@@ -99,69 +96,58 @@ def _action_starts(events: Sequence[Event]) -> dict[int, int]:
     return starts
 
 
-class _Stream:
-    """A window as it grows: the columns of a `TrainingSequence`."""
+class _Row:
+    """A sequence as it grows.
 
-    def __init__(self, opening: Sequence[Segment]) -> None:
-        self._prompt = [token for segment in opening for token in _ids(segment)]
-        self._ids: list[int] = []
-        self.generated: list[bool] = []
-        self._actions: list[int] = []
-        self._logprobs: list[float] = []
+    Args:
+        opening: how many segments are the prompt.
+    """
 
-    def fork(self) -> _Stream:
-        """The stream as it stands, nothing of it to be learnt from: what follows is."""
-        other = _Stream(())
-        other._prompt = self._prompt.copy()
-        other._append(self._ids)
-        return other
+    def __init__(self, opening: int) -> None:
+        self._opening = opening
+        self._segments: list[Segment] = []
+        self._learnt: dict[int, tuple[int, int | None]] = {}  # by place: the step, and its first token that acts
 
-    def show(self, segment: Segment) -> None:
-        """Append what the model did not write."""
-        self._append(_ids(segment))
+    def leads_to(self, sent: Sequence[Segment]) -> bool:
+        """Whether what was sent goes on from here."""
+        return len(sent) >= len(self._segments) and all(map(is_, self._segments, sent))
 
-    def write(self, reply: Sequence[Segment], start: int | None, step: int, decode: Decode) -> None:
-        """Append a reply, which may have come in several parts.
+    def show(self, sent: Sequence[Segment]) -> None:
+        """Append what was sent beyond what is here."""
+        self._segments += sent[len(self._segments) :]
 
-        Args:
-            reply: its parts.
-            start: character at which its action begins; None where it holds none that counts.
-            step: the step that it is.
-            decode: finds the token of a character.
-        """
-        for segment in reply:
-            ids, logprobs = _ids(segment), _logprobs(segment)
-            first = len(ids) if start is None else _first_token(ids, start, decode)
-            drawn = [value is not None for value in logprobs]  # the rest of a token that was cut was not drawn
-            actions = [step if at >= first and drawn[at] else NO_STEP for at in range(len(ids))]
-            self._append(ids, drawn, actions, [0.0 if value is None else value for value in logprobs])
-            start = None if start is None else start - len(segment.text)
+    def learn(self, reply: Segment, step: int, acts: int | None) -> None:
+        """Append what the model wrote; `acts` is its first token that belongs to an action, if any does."""
+        self._learnt[len(self._segments)] = step, acts
+        self._segments.append(reply)
 
     def sequence(self) -> TrainingSequence:
         """What has been put together."""
-        return TrainingSequence(
-            prompt_ids=tuple(self._prompt),
-            completion_ids=tuple(self._ids),
-            generated=tuple(self.generated),
-            actions=tuple(self._actions),
-            logprobs=tuple(self._logprobs),
-        )
+        prompt = [token for segment in self._segments[: self._opening] for token in _ids(segment)]
+        ids: list[int] = []
+        generated: list[bool] = []
+        actions: list[int] = []
+        logprobs: list[float] = []
+        for place, segment in enumerate(self._segments[self._opening :], self._opening):
+            new = _ids(segment)
+            ids += new
+            if place not in self._learnt:
+                generated += [False] * len(new)
+                actions += [NO_STEP] * len(new)
+                logprobs += [0.0] * len(new)
+                continue
+            step, acts = self._learnt[place]
+            first = len(new) if acts is None else acts
+            drawn = [value is not None for value in _logprobs(segment)]  # the rest of a token that was cut was not
+            generated += drawn
+            actions += [step if at >= first and drawn[at] else NO_STEP for at in range(len(new))]
+            logprobs += [0.0 if value is None else value for value in _logprobs(segment)]
+        return TrainingSequence(tuple(prompt), tuple(ids), tuple(generated), tuple(actions), tuple(logprobs))
 
-    def _append(
-        self,
-        ids: Sequence[int],
-        generated: Sequence[bool] = (),
-        actions: Sequence[int] = (),
-        logprobs: Sequence[float] = (),
-    ) -> None:
-        self._ids += ids
-        self.generated += generated or [False] * len(ids)
-        self._actions += actions or [NO_STEP] * len(ids)
-        self._logprobs += logprobs or [0.0] * len(ids)
 
-
-def _first_token(ids: Sequence[int], start: int, decode: Decode) -> int:
+def _first_token(reply: Segment, start: int, decode: Decode) -> int:
     """Index of the first token with text behind character `start`. Decoded prefixes only ever grow."""
+    ids = _ids(reply)
     low, high = 0, len(ids)
     while low < high:
         middle = (low + high) // 2

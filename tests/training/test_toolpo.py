@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepagent.errors import TrainingError
@@ -77,6 +77,7 @@ def oracle_advantage(group: list[Rollout], k: int, written: bool, step: int, con
     return total
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(groups, weights)
 def test_advantages_equal_the_oracle(group: list[Rollout], config: ToolPOConfig):
     for k, (rollout, found) in enumerate(zip(group, advantages(group, config), strict=True)):
@@ -88,6 +89,7 @@ def test_advantages_equal_the_oracle(group: list[Rollout], config: ToolPOConfig)
             assert row == pytest.approx(expected, abs=1e-9)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(groups, weights)
 def test_what_the_model_did_not_write_has_no_advantage(group: list[Rollout], config: ToolPOConfig):
     for rollout, found in zip(group, advantages(group, config), strict=True):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from deepagent import Agent
 from deepagent.grammar import Grammar, HeldTag
@@ -24,12 +27,65 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.asyncio(loop_sc
 MESSAGES = [Message(role="user", content="Count from one to ten in words.")]
 
 
+RANK, ALPHA = 12, 24
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter with random pairs, on what every layer writes back."""
+    folder = tmp_path_factory.mktemp("lora")
+    width = json.loads((WEIGHTS / "config.json").read_text())["hidden_size"]
+    layers = json.loads((WEIGHTS / "config.json").read_text())["num_hidden_layers"]
+    chance = torch.Generator().manual_seed(0)
+    pairs = {}
+    for layer in range(layers):
+        name = f"base_model.model.model.layers.{layer}.self_attn.o_proj.lora_"
+        pairs[f"{name}A.weight"] = torch.randn((RANK, width), generator=chance) * 0.02
+        pairs[f"{name}B.weight"] = torch.randn((width, RANK), generator=chance) * 0.1
+    save_file(pairs, folder / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "target_modules": ["o_proj"], "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def model() -> AsyncIterator[VllmModel]:
+async def worn(adapter: Path) -> AsyncIterator[VllmModel]:
+    """The model with the adapter on it."""
     os.environ.update(ENVIRONMENT)
     options = {"enforce_eager": True, "dtype": "bfloat16", "max_num_seqs": 8, "block_size": 32}
-    async with VllmModel(str(WEIGHTS), context=4096, turns=True, options=options) as opened:
+    async with VllmModel(str(WEIGHTS), context=4096, turns=True, options=options, adapter=adapter) as opened:
         yield opened
+
+
+@pytest.fixture
+def model(worn: VllmModel, monkeypatch: pytest.MonkeyPatch) -> VllmModel:
+    """The model as it was before."""
+    monkeypatch.setattr(worn, "_lora", None)
+    return worn
+
+
+async def test_the_adapter_changes_what_it_was_made_to_change(worn: VllmModel, adapter: Path):
+    window = Window(MESSAGES, [await worn.prompt(MESSAGES)])
+    segment = (await worn.generate(window, Sampling(max_tokens=12, logprobs=True))).segment
+    network = AutoModelForCausalLM.from_pretrained(WEIGHTS, dtype=torch.float32, local_files_only=True)
+    ids = torch.tensor([[*window.token_ids, *segment.token_ids]])
+
+    def apart() -> float:
+        """Mean distance of the engine's log-probabilities to those of the network as it is now."""
+        with torch.inference_mode():
+            table = network(input_ids=ids).logits[0].log_softmax(-1)
+        start = len(window.token_ids) - 1
+        drawn = [float(table[start + at, token]) for at, token in enumerate(segment.token_ids)]
+        return sum(abs(a - b) for a, b in zip(drawn, segment.logprobs, strict=True)) / len(drawn)
+
+    without = apart()
+    pairs = load_file(adapter / "adapter_model.safetensors")
+    for number, layer in enumerate(network.model.layers):
+        name = f"base_model.model.model.layers.{number}.self_attn.o_proj.lora_"
+        layer.self_attn.o_proj.weight.data += ALPHA / RANK * pairs[f"{name}B.weight"] @ pairs[f"{name}A.weight"]
+    with_it = apart()
+    assert with_it < 0.2  # the engine computes in bfloat16
+    assert without > 5 * with_it
 
 
 class Led:
@@ -80,7 +136,7 @@ async def test_ids_text_and_logprobs_say_the_same(model: VllmModel):
     generated = await model.generate(window, Sampling(max_tokens=40, logprobs=True), stop=["three"])
     segment = generated.segment
     assert "three" in segment.text.lower()
-    assert await model._decode(segment.token_ids) == segment.text
+    assert model._tokens.decode(segment.token_ids) == segment.text
     assert len(segment.logprobs) == segment.tokens
 
 
