@@ -3,8 +3,8 @@
     python -m benchmarks.toolpo --out FOLDER                  three seeds; goes on where it was broken off
     python -m benchmarks.toolpo --out FOLDER --chart FILE     also draw the curves
 
-For each seed a model is made from nothing and learns from demonstrations. From there it is trained by ToolPO, and
-beside it by the same run without action attribution (the advantage of every token is that of the task's success
+A model is made from nothing and learns from demonstrations. From there it is trained by ToolPO, once with each seed,
+and beside it by the same runs without action attribution (the advantage of every token is that of the task's success
 alone). It prints the share of held-out tasks that are solved: untrained, after the demonstrations, after each run.
 """
 
@@ -15,12 +15,14 @@ import asyncio
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from deepagent import settings
 from deepagent.cli.terminal import say
 from deepagent.config import RunConfig
+from deepagent.errors import UsageError
 from deepagent.evaluation.executors import AsyncioExecutor
 from deepagent.evaluation.plan import make_plan, opened
 from deepagent.runs.store import RunStore
@@ -28,7 +30,7 @@ from deepagent.training.recipe import Recipe
 from deepagent.training.stages import MODEL, run_sft, run_toolpo
 
 RECIPE, EVALUATION = Path("configs/training/cpu.yaml"), Path("configs/training/cpu-eval.yaml")
-WAYS = {"ToolPO": {}, "no action attribution": {"call_weight": 0.0, "fold_weight": 0.0}}
+WAYS: dict[str, dict[str, float]] = {"ToolPO": {}, "no action attribution": {"call_weight": 0.0, "fold_weight": 0.0}}
 """What each way changes in the method."""
 TOGETHER = 32
 """Episodes at a time, when evaluating."""
@@ -43,9 +45,11 @@ def main() -> None:
     parser.add_argument("--chart", type=Path, help="file for the curves, SVG")
     given = parser.parse_args()
     bench = Bench(settings.read(RECIPE, Recipe), given.out, given.tasks)
+    bench.begin()
     for seed in given.seeds:
-        bench.seed(seed)
-        bench.table()
+        for way in WAYS:
+            bench.run(way, seed)
+        bench.table(given.seeds)
     if given.chart:
         given.chart.write_text(chart(bench.curves(given.seeds)), encoding="utf-8")
 
@@ -57,63 +61,65 @@ class Bench:
         self._recipe = recipe
         self._out = out
         self._tasks = tasks
-        self._file = out / "results.json"
-        self.results: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
+        self._kept = out / "results"
+        self._kept.mkdir(parents=True, exist_ok=True)
 
-    def seed(self, seed: int) -> None:
-        """Everything with this seed that has not been done yet."""
-        recipe = self._recipe.model_copy(update={"seed": seed})
-        first = self._out / f"sft-{seed}"
-        self._do(f"{seed}/demonstrations", first, lambda: run_sft(recipe, first, say=say, resume=True))
-        self._do(f"{seed}/untrained", first, lambda: None, folder="tiny")
-        for way, changes in WAYS.items():
-            place = self._out / f"{way.replace(' ', '-').lower()}-{seed}"
-            part = recipe.toolpo
-            assert part is not None
-            method = part.method.model_copy(update=changes)
-            changed = recipe.model_copy(update={"toolpo": part.model_copy(update={"method": method})})
-            begin = first / MODEL
-            self._do(
-                f"{seed}/{way}",
-                place,
-                lambda changed=changed, place=place, begin=begin: run_toolpo(
-                    changed, place, say=say, resume=True, begin=begin
-                ),
-            )
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What is done so far, also by another process that works in this folder on other seeds."""
+        return {file.stem: json.loads(file.read_text()) for file in self._kept.glob("*.json")}
 
-    def _do(self, name: str, place: Path, train: Any, folder: str = MODEL) -> None:
+    def begin(self) -> None:
+        """The model that all runs begin with."""
+        place = self._out / "demonstrations"
+        self._do("demonstrations", place / MODEL, lambda: run_sft(self._recipe, place, say=say, resume=True))
+        self._do("untrained", place / "tiny", lambda: None)
+
+    def run(self, way: str, seed: int) -> None:
+        """One run of ToolPO, unless it has been done."""
+        part = self._recipe.toolpo
+        if part is None:
+            raise UsageError(f"{RECIPE} has no part `toolpo`")
+        method = part.method.model_copy(update=WAYS[way])
+        changes = {"seed": seed, "toolpo": part.model_copy(update={"method": method})}
+        recipe = self._recipe.model_copy(update=changes)
+        place, begin = self._place(way, seed), self._out / "demonstrations" / MODEL
+        self._do(
+            f"{way}, seed {seed}", place / MODEL, lambda: run_toolpo(recipe, place, say=say, resume=True, begin=begin)
+        )
+
+    def _place(self, way: str, seed: int) -> Path:
+        return self._out / f"{way.replace(' ', '-').lower()}-{seed}"
+
+    def _do(self, name: str, model: Path, train: Callable[[], object]) -> None:
         """Train and evaluate, unless that has been done."""
         if name in self.results:
             return
         say(f"--- {name}")
         started = time.perf_counter()
-        if folder != MODEL or not (place / folder).is_dir():
+        if not model.is_dir():
             train()
         seconds = time.perf_counter() - started
-        solved = asyncio.run(evaluate(place / folder, place / "held-out.sqlite", self._tasks))
-        self.results[name] = {"solved": solved, "tasks": self._tasks, "seconds": seconds}
-        self._out.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(self.results, indent=1))
+        solved = asyncio.run(evaluate(model, self._out / "held-out.sqlite", self._tasks))
+        result = {"solved": solved, "tasks": self._tasks, "seconds": round(seconds)}
+        (self._kept / f"{name}.json").write_text(json.dumps(result) + "\n")
         say(f"{name}: {solved} of {self._tasks} held-out tasks, {seconds:.0f} s of training")
 
-    def table(self) -> None:
+    def table(self, seeds: list[int]) -> None:
         """Print the share that is solved: a row for each way, a column for each seed, and their mean."""
-        ways = ["untrained", "demonstrations", *WAYS]
-        seeds = sorted({int(name.split("/")[0]) for name in self.results})
         print("| held-out tasks solved | " + " | ".join(f"seed {seed}" for seed in seeds) + " | mean |")
         print("|---|" + "---|" * (len(seeds) + 1))
-        for way in ways:
-            found = [self.results.get(f"{seed}/{way}") for seed in seeds]
-            shares = [one["solved"] / one["tasks"] for one in found if one]
-            cells = [f"{one['solved'] / one['tasks']:.1%}" if one else "" for one in found]
-            print(f"| {way} | {' | '.join(cells)} | {statistics.mean(shares):.1%} |" if shares else f"| {way} |")
+        for way in ("untrained", "demonstrations", *WAYS):
+            names = [f"{way}, seed {seed}" if way in WAYS else way for seed in seeds]
+            results = self.results
+            found = [results[name] for name in names if name in results]
+            shares = [one["solved"] / one["tasks"] for one in found]
+            cells = [f"{share:.1%}" for share in shares] + [""] * (len(seeds) - len(shares))
+            print(f"| {way} | {' | '.join(cells)} | {f'{statistics.mean(shares):.1%}' if shares else ''} |", flush=True)
 
     def curves(self, seeds: list[int]) -> dict[str, list[list[float]]]:
         """For each way and seed: the share of rollouts that solved their task, at each step of training."""
-        return {
-            way: [_successes(self._out / f"{way.replace(' ', '-').lower()}-{seed}" / "toolpo") for seed in seeds]
-            for way in WAYS
-        }
+        return {way: [_successes(self._place(way, seed) / "toolpo") for seed in seeds] for way in WAYS}
 
 
 async def evaluate(model: Path, store: Path, count: int) -> int:

@@ -65,6 +65,7 @@ def make_tiny(
         num_attention_heads=hidden // 32,
         max_position_embeddings=context,
         tie_word_embeddings=True,
+        initializer_range=hidden**-0.5,  # the usual 0.02 suits wide networks; here, attention would hear nothing
         pad_token_id=wrapped.pad_token_id,
         eos_token_id=wrapped.eos_token_id,
         bos_token_id=None,

@@ -50,6 +50,7 @@ def test_what_the_engine_has_no_place_for_is_refused(tmp_path: Path):
 
 
 @pytest.mark.weights
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 async def test_the_engine_computes_with_it_what_transformers_does(tmp_path: Path):
     pytest.importorskip("xllamacpp")
