@@ -47,12 +47,12 @@ def _phone_code(item: str, shop: dict[str, Any]) -> list[Call]:
 
 
 QUESTIONS: tuple[Question, ...] = (
-    ("What is the price of \"{item}\"?", 1, _item("price")),
-    ("How many \"{item}\" are in stock?", 1, _item("stock")),
-    ("Who supplies \"{item}\"?", 1, _item("supplier")),
-    ("In which country is the supplier of \"{item}\"?", 2, _supplier("country")),
-    ("How many days does the supplier of \"{item}\" need?", 2, _supplier("days")),
-    ("What is the dialling code of the supplier of \"{item}\"?", 3, _phone_code),
+    ('What is the price of "{item}"?', 1, _item("price")),
+    ('How many "{item}" are in stock?', 1, _item("stock")),
+    ('Who supplies "{item}"?', 1, _item("supplier")),
+    ('In which country is the supplier of "{item}"?', 2, _supplier("country")),
+    ('How many days does the supplier of "{item}" need?', 2, _supplier("days")),
+    ('What is the dialling code of the supplier of "{item}"?', 3, _phone_code),
 )
 """Words, number of calls, and the calls that answer; the last call's result is the answer."""
 
