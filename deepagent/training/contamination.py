@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from deepagent.errors import TrainingError
+from deepagent.errors import TrainingError, UsageError
 from deepagent.evaluation import registry
+
+_log = logging.getLogger(__name__)
 
 WORDS = 13
 """Two texts with so many words in a row in common count as the same, as for GPT-3 (arXiv 2005.14165, appendix C)."""
@@ -61,5 +64,19 @@ def _marks(text: str) -> Iterator[str]:
 
 
 def asked_by_benchmarks() -> Asked:
-    """The tasks of all benchmarks with their usual settings: what their published test sets, and ours, ask."""
-    return Asked((name, task.prompt) for name in registry.names() for task in registry.get_benchmark(name).tasks())
+    """The tasks of all benchmarks with their usual settings: what their published test sets, and ours, ask.
+
+    Benchmarks whose tasks an extra makes that is not installed are left out.
+    """
+    return Asked(_all_prompts())
+
+
+def _all_prompts() -> Iterator[tuple[str, str]]:
+    for name in registry.names():
+        try:
+            tasks = registry.get_benchmark(name).tasks()
+        except UsageError as error:
+            _log.info("%s is not compared with: %s", name, error)
+            continue
+        for task in tasks:
+            yield name, task.prompt
