@@ -152,3 +152,8 @@ def test_the_model_is_told_what_code_may_import():
     (system, task) = TagsDialect(can).opening("Add.", (), ()).messages
     assert "runs Python (standard library, numpy, pandas)" in system.content
     assert "no numpy" not in task.content
+
+
+def test_a_trained_model_is_shown_no_example():
+    can = Abilities(search=True, call=True, execute=True, fold=False, tools=True, example=False)
+    assert [message.role for message in TagsDialect(can).opening("Add.", (), ()).messages] == ["system", "user"]

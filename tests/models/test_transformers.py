@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepagent.errors import ContextOverflowError, ModelUnavailableError
 from deepagent.models.base import Sampling
+from deepagent.models.batches import _common
 from deepagent.models.transformers import TransformersModel
 from deepagent.training.tiny import make_tiny
 from deepagent.transcript import Message, Window
@@ -125,3 +128,11 @@ async def test_a_prompt_without_room_is_refused(model: TransformersModel):
 async def test_a_folder_without_a_model_is_named(tmp_path: Path):
     with pytest.raises(ModelUnavailableError, match=tmp_path.name):
         TransformersModel.load(tmp_path)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8).map(tuple), min_size=1, max_size=5))
+def test_what_prompts_begin_with_leaves_something_of_each(prompts: list[tuple[int, ...]]):
+    same = _common(prompts)
+    assert all(prompt[: len(same)] == same and len(prompt) > len(same) for prompt in prompts)
+    longer = {prompt[: len(same) + 1] for prompt in prompts}
+    assert len(longer) > 1 or min(map(len, prompts)) == len(same) + 1
