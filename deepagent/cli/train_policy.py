@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from deepagent import settings
-from deepagent.agent import default_store
 from deepagent.cli.evaluate import results_path
 from deepagent.cli.options import StoreOption
 from deepagent.cli.terminal import interruptible, say, written
 from deepagent.errors import TrainingError, UsageError
 from deepagent.evaluation.store import ResultStore
+from deepagent.resources import default_store
 from deepagent.runs.store import RunStore
 from deepagent.training.collect import collect as gather
 from deepagent.training.collect import grades
