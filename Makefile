@@ -9,7 +9,7 @@
 # make screenshots      the pictures in docs/images, of runs with a scripted model
 # make test-faults      the whole fault programme: kills, signals, cancellations, broken disks and servers, clocks, a soak
 # make test-killed-model  a run of the default model that is killed in its middle and goes on (fetches 1.1 GB of weights)
-# make test-training    whole training runs: killed and resumed, with an adapter, in two processes (some minutes)
+# make test-training    whole training runs: killed and resumed, with an adapter, in two processes, as an example (some minutes)
 # make test-mcp         the tests on a published MCP server (installs it with npm)
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
 # make eval-smoke       every benchmark's first five tasks with the embedded model, and one report of them
@@ -62,7 +62,7 @@ test-faults: install
 	    -m "heavy or not heavy" -rs
 
 test-training: install
-	$(BIN)/python -m pytest tests/training -m "heavy or not heavy" -rs --timeout 900
+	$(BIN)/python -m pytest tests/training tests/examples -m "heavy or not heavy" -rs --timeout 900
 
 test-killed-model: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
