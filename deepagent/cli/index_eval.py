@@ -14,6 +14,7 @@ from rich.text import Text
 
 from deepagent.cli.terminal import interruptible, json_lines, plain, stderr, stdout
 from deepagent.evaluation.retrieval.compare import Row, compare, retrievers
+from deepagent.models import weights
 from deepagent.models.roles import Models
 from deepagent.reranking import Reranker, Reranking
 from deepagent.retrieval import Encoder
@@ -33,7 +34,11 @@ def evaluate(
         ),
     ] = None,
     encoder: Annotated[
-        str, typer.Option(help="The encoder: a name, or a folder that `deepagent train retriever` wrote.")
+        str,
+        typer.Option(
+            help="The encoder: a name, a folder that `deepagent train retriever` wrote, or all-minilm-l6-v2 (fetched by "
+            "`deepagent models pull`; needs the extra `train`)."
+        ),
     ] = TUNED,
     half: Annotated[
         Half,
@@ -58,7 +63,8 @@ def evaluate(
     """
     chosen = [read_set(name).half(half).first(limit) for name in sets or BUILT_IN]
     with interruptible("nothing was written"), _teller(as_json) as tell:
-        asyncio.run(_measure(chosen, open_encoder(encoder), rerank, tell))
+        fetched = encoder in weights.catalogue()
+        asyncio.run(_measure(chosen, open_encoder(str(weights.path(encoder)) if fetched else encoder), rerank, tell))
 
 
 async def _measure(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from deepagent.errors import OperatorError, UsageError
+from deepagent.retrieval.encoders import QueryEncoder
 
 if TYPE_CHECKING:
     from deepagent.retrieval.encoders import Encoder, Matrix, Progress, Vector
@@ -151,9 +152,27 @@ def checked(encoder: Encoder, texts: Sequence[str], progress: Progress | None = 
     Raises:
         UsageError: it is not.
     """
+    return _sound_rows(encoder, texts, encoder.encode(texts, progress=progress))
+
+
+def encoded_queries(encoder: Encoder, queries: Sequence[Sequence[str]]) -> Matrix:
+    """A row for each part of each query, one query after another.
+
+    Args:
+        encoder: sees parts within their query where it can, else one by one.
+        queries: the parts of each; the first is the whole query.
+
+    Raises:
+        UsageError: the encoder returned something that is no vector.
+    """
+    texts = [part for parts in queries for part in parts]
+    vectors = encoder.encode_queries(queries) if isinstance(encoder, QueryEncoder) else encoder.encode(texts)
+    return _sound_rows(encoder, texts, vectors)
+
+
+def _sound_rows(encoder: Encoder, texts: Sequence[str], encoded: Matrix) -> Matrix:
     import numpy as np
 
-    encoded = encoder.encode(texts, progress=progress)
     if encoded.shape != (len(texts), encoder.dimension):
         raise UsageError(f"encoder {encoder.name} returned shape {encoded.shape} for {len(texts)} texts")
     sound = np.isfinite(encoded).all(axis=1)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from deepagent.errors import UsageError, WeightsError
 from deepagent.retrieval.text import words
@@ -41,6 +41,19 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> Matrix:
         """Return one float32 row of length 1 per text, shape (texts, dimension)."""
+        ...
+
+
+@runtime_checkable
+class QueryEncoder(Encoder, Protocol):
+    """An encoder that sees the parts of a query in one pass over the whole: they cost nothing more."""
+
+    def encode_queries(self, queries: Sequence[Sequence[str]]) -> Matrix:
+        """Return a row for each part of each query, one query after another, shape (parts, dimension).
+
+        Args:
+            queries: the parts of each; the first is the whole query.
+        """
         ...
 
 

@@ -32,9 +32,14 @@ class Entry(Frozen):
         return self.id or self.spec.name
 
     @property
+    def own(self) -> ToolSpec:
+        """The tool under its own name, also where it had to be renamed."""
+        return self.spec.model_copy(update={"name": self.original}) if self.original else self.spec
+
+    @property
     def text(self) -> str:
-        """The text by which it is found: that of its own name, also where it had to be renamed."""
-        return tool_text(self.spec.model_copy(update={"name": self.original}) if self.original else self.spec)
+        """The text by which it is found."""
+        return tool_text(self.own)
 
     def line(self) -> bytes:
         """The entry as JSON.

@@ -23,6 +23,9 @@ LEXICAL_WEIGHT = 0.25
 TOOLSET_WEIGHT = 0.2
 """What the best tool of a toolset adds to the score of its others: wishes often need several of one toolset."""
 
+FINDER_WEIGHT = 0.25
+"""What a tool adds to the score of those that find what it needs; see `deepagent.retrieval.finders`."""
+
 TIE = 6
 """Decimals at which scores count as equal: the last bits of a product depend on where a row lies in memory."""
 
@@ -47,6 +50,21 @@ def fuse(dense: Matrix, lexical: Matrix, toolsets: NDArray[np.integer]) -> Vecto
     own = (whole + parts.max(axis=0)) * 0.5 if len(parts) else whole
     fused: Vector = (own + TOOLSET_WEIGHT * _best_beside(own, toolsets)) / np.float32(1 + TOOLSET_WEIGHT)
     return fused
+
+
+def with_finders(scores: Vector, pairs: NDArray[np.integer]) -> Vector:
+    """Raise the tools that find what a good tool needs, though never above that tool.
+
+    Args:
+        scores: fused scores, shape (candidates,).
+        pairs: the places of such a tool and of the one that needs it, shape (pairs, 2).
+    """
+    import numpy as np
+
+    served = np.zeros_like(scores)
+    np.maximum.at(served, pairs[:, 0], scores[pairs[:, 1]])
+    raised: Vector = np.maximum(scores, np.minimum(scores + np.float32(FINDER_WEIGHT) * served, served))
+    return raised
 
 
 def _best_beside(scores: Vector, toolsets: NDArray[np.integer]) -> Vector:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from deepagent.actions import Frozen
 from deepagent.errors import IndexFormatError, InvalidArgumentsError, UsageError
 from deepagent.retrieval import storage
-from deepagent.retrieval.embedding import DIGEST, Journal, checked, embed, open_journal
+from deepagent.retrieval.embedding import DIGEST, Journal, embed, encoded_queries, open_journal
 from deepagent.retrieval.encoders import Encoder, Progress
 from deepagent.retrieval.entries import Entry
-from deepagent.retrieval.fusion import DEPTH, TIE, fuse
-from deepagent.retrieval.lexical import LexicalIndex
+from deepagent.retrieval.search import Searcher
 from deepagent.retrieval.segment import Record, Segment, records_of
 from deepagent.retrieval.storage import Part
 from deepagent.retrieval.strings import encoded
@@ -74,8 +73,7 @@ class ToolIndex:
             for part, first in zip(parts, self._firsts, strict=True):
                 self._alive[part.gone + first] = False
         self._count = total if self._alive is None else int(self._alive.sum())
-        self._lexical = LexicalIndex([part.segment.postings for part in parts], self._alive)
-        self._places = _places(parts) if len(parts) > 1 else np.arange(total)
+        self._searcher = Searcher([part.segment for part in parts], self._alive)
 
     @classmethod
     def build(
@@ -240,7 +238,7 @@ class ToolIndex:
             UsageError: `k` is less than 1.
         """
         parts = checked_query(query, k)
-        return self.search_encoded(parts, checked(self._encoder, parts), k, toolset=toolset)
+        return self.search_encoded(parts, encoded_queries(self._encoder, [parts]), k, toolset=toolset)
 
     def search_encoded(self, parts: Sequence[str], vectors: Matrix, k: int, *, toolset: str | None = None) -> list[Hit]:
         """Search with the vectors of the query's parts, for those who encode several queries at once.
@@ -251,73 +249,11 @@ class ToolIndex:
             k: the most tools to return.
             toolset: search among the tools of this toolset alone.
         """
-        allowed = self._alive if toolset is None else self._of_toolset(toolset)
-        lexical = self._lexical.scores(parts)
-        rows = self._candidates(vectors, lexical, max(k, DEPTH), allowed, exact=toolset is not None)
-        if not len(rows):
-            return []
-        cosines = self._cosines(vectors, rows)
-        lexical = lexical[:, rows]
-        scores = fuse(cosines, lexical, self._toolsets_of(rows))
-        order = self._ranked(scores, rows)[:k]
-        return [self._hit(int(rows[at]), scores[at], cosines[0, at], lexical[0, at]) for at in order]
-
-    def _candidates(self, vectors: Matrix, lexical: Matrix, depth: int, allowed: Mask | None, *, exact: bool) -> Rows:
-        """The rows that are among the best `depth` for any part of the query, by meaning or by words; ascending."""
-        import numpy as np
-
-        if depth >= len(self._places):
-            return np.arange(len(self._places)) if allowed is None else np.flatnonzero(allowed)
-        found = [_best(scores if allowed is None else np.where(allowed, scores, 0), depth) for scores in lexical]
-        for (segment, *_), first in zip(self._parts, self._firsts, strict=True):
-            here = None if allowed is None else allowed[first : first + len(segment)]
-            found.append(segment.dense.best(vectors, depth, here, exact=exact) + first)
-        return np.unique(np.concatenate(found))
-
-    def _cosines(self, vectors: Matrix, rows: Rows) -> Matrix:
-        import numpy as np
-
-        return np.concatenate([segment.dense.scores(vectors, own) for segment, own in self._split(rows)], axis=1)
-
-    def _ranked(self, scores: Vector, rows: Rows) -> Rows:
-        import numpy as np
-
-        return np.lexsort((self._places[rows], -scores.round(TIE)))
-
-    def _toolsets_of(self, rows: Rows) -> NDArray[np.int64]:
-        """A number for the toolset of each row; -1 where it has none. The same name has one number in all segments."""
-        import numpy as np
-
-        numbers: dict[bytes, int] = {b"": -1}
-        found = []
-        for segment, own in self._split(rows):
-            there, which = np.unique(segment.toolset[own], return_inverse=True)
-            names = [numbers.setdefault(segment.toolsets[int(one)], len(numbers) - 1) for one in there]
-            found.append(np.array(names, np.int64)[which])
-        return np.concatenate(found)
-
-    def _split(self, rows: Rows) -> Iterator[tuple[Segment, Rows]]:
-        """Ascending rows by the segments that they lie in, counted there."""
-        import numpy as np
-
-        ends = [first + len(part.segment) for part, first in zip(self._parts, self._firsts, strict=True)]
-        split = np.split(rows, np.searchsorted(rows, ends[:-1]))
-        for part, own, first in zip(self._parts, split, self._firsts, strict=True):
-            yield part.segment, own - first
-
-    def _of_toolset(self, name: str) -> Mask:
-        import numpy as np
-
-        masks = []
-        for segment, *_ in self._parts:
-            number = segment.toolsets.find(encoded(name))
-            masks.append(np.zeros(len(segment), bool) if number is None else segment.toolset == number)
-        mask: Mask = np.concatenate(masks)
-        return mask if self._alive is None else mask & self._alive
-
-    def _hit(self, row: int, score: float, dense: float, lexical: float) -> Hit:
-        entry = self._entry(row)
-        return Hit(spec=entry.spec, id=entry.known_as, score=float(score), dense=float(dense), lexical=float(lexical))
+        hits = []
+        for row, score, dense, lexical in self._searcher.search(parts, vectors, k, toolset):
+            entry = self._entry(row)
+            hits.append(Hit(spec=entry.spec, id=entry.known_as, score=score, dense=dense, lexical=lexical))
+        return hits
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -419,26 +355,3 @@ def _part(
     texts = [record.text for record in records]
     vectors = embed(texts, encoder, known=known, journal=journal, progress=progress)
     return Part(Segment.of(records, vectors), np.zeros(0, np.int32))
-
-
-def _places(parts: Sequence[Part]) -> Rows:
-    """The place of each row among all names of all parts: what decides between equal tools."""
-    import numpy as np
-
-    names = [name for part in parts for name in part.segment.names]
-    places = np.empty(len(names), np.intp)
-    places[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    return places
-
-
-def _best(scores: Vector, depth: int) -> Rows:
-    """The rows of the highest scores above zero, up to `depth`; of equal ones the first."""
-    import numpy as np
-
-    rows = np.flatnonzero(scores > 0)
-    if len(rows) > depth:
-        # Not below the last of the best; of those that equal it, the first ones.
-        least = np.partition(scores[rows], len(rows) - depth)[len(rows) - depth]
-        rows = rows[scores[rows] >= least]
-        rows = rows[np.argsort(-scores[rows], kind="stable")[:depth]]
-    return rows

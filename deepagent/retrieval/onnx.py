@@ -26,8 +26,9 @@ class OnnxEncoder:
     its neighbours. It costs nothing, since no time goes into padding. Several cores each take a text.
 
     Args:
-        folder: holds `model.onnx` (takes `input_ids` and `attention_mask`, gives one vector of length 1 per text) and
-            `tokenizer.json`, which says after how many tokens a text is cut.
+        folder: holds `model.onnx` (takes `input_ids` and `attention_mask`, gives one vector of length 1 per text and,
+            as a second output, the states of its tokens) and `tokenizer.json`, which says after how many tokens a text
+            is cut.
     """
 
     _CHUNK = 256
@@ -75,14 +76,42 @@ class OnnxEncoder:
                 progress(start + len(chunk), len(texts))
         return vectors
 
+    def encode_queries(self, queries: Sequence[Sequence[str]]) -> Matrix:
+        """Return a row for each part of each query, one query after another.
+
+        The states of a query's tokens are computed once. A part is the mean of those that are its own, so what
+        surrounds it has its say; a part beyond the last token that is read is encoded by itself.
+        """
+        import numpy as np
+
+        return np.concatenate(list(self._threads.map(self._encode_parts, queries)))
+
+    def _encode_parts(self, parts: Sequence[str]) -> Matrix:
+        import numpy as np
+
+        session, tokenizer = self._model
+        if len(parts) == 1 or len(session.get_outputs()) == 1:  # an encoder of an older version shows no states
+            return np.array([self._encode(part) for part in parts])
+        encoding = tokenizer.encode(parts[0])
+        vectors, states = session.run(None, _inputs(encoding.ids))
+        rows = [vectors[0]]
+        for part in parts[1:]:
+            span = part_tokens(parts[0], part, encoding.offsets)
+            if span is None:
+                rows.append(self._encode(part))
+            else:
+                mean = states[0, span].mean(axis=0)
+                rows.append(mean / np.linalg.norm(mean))
+        return np.array(rows)
+
     def _encode(self, text: str) -> Vector:
         import numpy as np
 
         session, tokenizer = self._model
-        ids = np.array([tokenizer.encode(text).ids], np.int64)
-        if not ids.size:  # some tokenizers frame no text with marks of their own
+        ids = tokenizer.encode(text).ids
+        if not ids:  # some tokenizers frame no text with marks of their own
             return np.zeros(self.dimension, np.float32)
-        vector: Vector = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+        vector: Vector = session.run([session.get_outputs()[0].name], _inputs(ids))[0][0]
         return vector
 
     @property
@@ -98,6 +127,13 @@ class OnnxEncoder:
             if self._loaded is None:
                 self._loaded = _load(self._folder, self.name)
             return self._loaded
+
+
+def _inputs(ids: Sequence[int]) -> dict[str, Any]:
+    import numpy as np
+
+    row = np.array([ids], np.int64)
+    return {"input_ids": row, "attention_mask": np.ones_like(row)}
 
 
 def _load(folder: Path, name: str) -> tuple[Any, Any]:
@@ -117,3 +153,18 @@ def _load(folder: Path, name: str) -> tuple[Any, Any]:
             f"{folder} ({name}) is damaged, or no ONNX encoder: {reason}; make or fetch it again"
         ) from error
     return session, tokenizer
+
+
+def part_tokens(whole: str, part: str, offsets: Sequence[tuple[int, int]]) -> slice | None:
+    """Which tokens of a text are those of a part of it; None where it is not all in them.
+
+    Args:
+        whole: the text.
+        part: what is looked for.
+        offsets: first and last character of each token; equal for tokens that stand for no character.
+    """
+    first = whole.find(part)
+    last = first + len(part)
+    inside = [number for number, (start, end) in enumerate(offsets) if first <= start < end <= last]
+    reached = max((end for _, end in offsets), default=0)
+    return slice(inside[0], inside[-1] + 1) if first >= 0 and inside and last <= reached else None

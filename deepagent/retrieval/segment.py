@@ -6,12 +6,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from deepagent.errors import ToolDefinitionError
 from deepagent.retrieval.dense import DenseIndex
 from deepagent.retrieval.embedding import DIGEST, digest
 from deepagent.retrieval.entries import Entry, entry_of
+from deepagent.retrieval.finders import Finders, found, needed
 from deepagent.retrieval.lexical import Postings
 from deepagent.retrieval.strings import Strings
 from deepagent.tools import ToolSpec
@@ -33,8 +34,16 @@ class Record(NamedTuple):
     name: bytes
     toolset: bytes
     text: str
+    needs: frozenset[str]
+    finds: frozenset[str]
     digest: bytes
     packed: bytes
+
+    @classmethod
+    def of(cls, entry: Entry, digest: bytes, packed: bytes) -> Self:
+        """The record of an entry."""
+        name, toolset, own = entry.spec.name.encode(), entry.spec.toolset.encode(), entry.own
+        return cls(name, toolset, entry.text, needed(own), found(own), digest, packed)
 
 
 def record_of(tool: ToolSpec | Entry | Record) -> Record:
@@ -47,8 +56,7 @@ def record_of(tool: ToolSpec | Entry | Record) -> Record:
         return tool
     entry = entry_of(tool)
     line = entry.line()
-    name, toolset = entry.spec.name.encode(), entry.spec.toolset.encode()
-    return Record(name, toolset, entry.text, digest(line), zlib.compress(line, _COMPRESSION))
+    return Record.of(entry, digest(line), zlib.compress(line, _COMPRESSION))
 
 
 def records_of(tools: Iterable[ToolSpec | Entry | Record]) -> list[Record]:
@@ -77,6 +85,7 @@ class Segment:
         texts: what identifies the text of each, shape (tools, 16).
         toolsets: the names of all toolsets, ascending.
         toolset: which of them each tool belongs to, shape (tools,).
+        finders: which of them find what others need.
         postings: the words of their texts.
         dense: the vectors of their texts.
     """
@@ -87,6 +96,7 @@ class Segment:
     texts: Digests
     toolsets: Strings
     toolset: NDArray[np.int32]
+    finders: Finders
     postings: Postings
     dense: DenseIndex
 
@@ -105,6 +115,11 @@ class Segment:
             _digests([digest(text) for text in texts]),
             Strings.of(toolsets),
             np.array([numbers[record.toolset] for record in records], np.int32),
+            Finders.of(
+                [record.toolset for record in records],
+                [record.needs for record in records],
+                [record.finds for record in records],
+            ),
             Postings.of(texts),
             DenseIndex(vectors),
         )
@@ -118,18 +133,18 @@ class Segment:
 
     def record(self, row: int) -> Record:
         """The record in a row, to be put into another segment."""
-        entry = self.entry(row)
-        toolset = entry.spec.toolset.encode()
-        return Record(self.names[row], toolset, entry.text, self.digests[row].tobytes(), self.entries[row])
+        return Record.of(self.entry(row), self.digests[row].tobytes(), self.entries[row])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything but the vectors, as arrays by name."""
-        words = self.postings
+        words, finders = self.postings, self.finders
         strings = {"names": self.names, "entries": self.entries, "toolsets": self.toolsets, "words": words.vocabulary}
+        strings |= {"needs": finders.needs, "finds": finders.keys}
         made: dict[str, NDArray[Any]] = {}
         for name, value in strings.items():
             made[name], made[f"{name}-ends"] = value.data, value.ends
         made |= {"digests": self.digests, "texts": self.texts, "toolset": self.toolset}
+        made |= {"finders-starts": finders.starts, "finders": finders.rows}
         return made | {"starts": words.starts, "rows": words.rows, "counts": words.counts, "lengths": words.lengths}
 
     @classmethod
@@ -153,6 +168,12 @@ class Segment:
             _typed(arrays, "counts", np.uint16),
             _typed(arrays, "lengths", np.int32),
         )
+        finders = Finders(
+            strings("needs"),
+            strings("finds"),
+            _typed(arrays, "finders-starts", np.int64),
+            _typed(arrays, "finders", np.int32),
+        )
         made = cls(
             strings("names"),
             strings("entries"),
@@ -160,12 +181,14 @@ class Segment:
             _typed(arrays, "texts", np.uint8, 2),
             strings("toolsets"),
             _typed(arrays, "toolset", np.int32),
+            finders,
             postings,
             dense,
         )
         count = len(dense)
-        lengths = {len(one) for one in (made.names, made.entries, made.digests, made.texts, made.toolset, postings)}
-        if lengths != {count} or len(postings.starts) != len(postings.vocabulary) + 1:
+        columns = (made.names, made.entries, made.digests, made.texts, made.toolset, finders, postings)
+        ends = {len(postings.starts) - len(postings.vocabulary), len(finders.starts) - len(finders.keys)}
+        if {len(column) for column in columns} != {count} or ends != {1}:
             raise ValueError("its files are of different lengths")
         return made
 

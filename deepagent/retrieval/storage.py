@@ -72,7 +72,7 @@ class Manifest(Frozen):
         parts: for each part the SHA-256 of its files, by what they hold.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     encoder: str
     dimension: int = Field(ge=1)
     count: int = Field(ge=0)

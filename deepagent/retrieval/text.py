@@ -34,7 +34,7 @@ def tool_text(spec: ToolSpec) -> str:
 
     Parameter names are left out: they were measured not to help.
     """
-    head = f"{_identifier_words(spec.toolset)} {_identifier_words(spec.name)}".strip()
+    head = f"{identifier_words(spec.toolset)} {identifier_words(spec.name)}".strip()
     return clean(f"{head} {spec.description[:MAX_TEXT]}", MAX_TEXT)
 
 
@@ -79,5 +79,6 @@ def stem(word: str) -> str:
     return word[:-1] + "i" if len(word) > 2 and word.endswith("y") else word
 
 
-def _identifier_words(identifier: str) -> str:
+def identifier_words(identifier: str) -> str:
+    """The words of a name: `get_userOrders` is `get user Orders`."""
     return " ".join(_IDENTIFIER_SEAMS.sub(" ", identifier[:MAX_TEXT]).split())

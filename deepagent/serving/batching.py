@@ -11,7 +11,7 @@ from typing import Self
 
 from deepagent.errors import BusyError
 from deepagent.retrieval import Hit, ToolIndex
-from deepagent.retrieval.embedding import checked
+from deepagent.retrieval.embedding import encoded_queries
 from deepagent.retrieval.index import checked_query
 
 _MOST_AT_ONCE = 32
@@ -81,7 +81,7 @@ class BatchSearch:
     def _answer(self, loop: asyncio.AbstractEventLoop, wishes: Sequence[_Wish]) -> None:
         """Encode everything in one go, then search for each; every caller is answered as soon as possible."""
         try:
-            vectors = checked(self.index.encoder, [part for wish in wishes for part in wish.parts])
+            vectors = encoded_queries(self.index.encoder, [wish.parts for wish in wishes])
         except (
             Exception
         ) as error:  # whatever an encoder raises: it is every caller's answer, and the next batch is tried

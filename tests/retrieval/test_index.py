@@ -141,11 +141,12 @@ def test_candidates_are_the_best_of_any_part_by_any_search(descriptions: set[fro
     index = ToolIndex.build(catalogue(descriptions), HashEncoder(32))
     parts = ["alpha bicycle. cinema dolphin elephant", "alpha bicycle.", "cinema dolphin elephant"]
     vectors = HashEncoder(32).encode(parts)
-    lexical = index._lexical.scores(parts)
-    rows = index._candidates(vectors, lexical, depth, None, exact=True)
+    searcher = index._searcher
+    lexical = searcher.lexical.scores(parts)
+    rows = searcher.candidates(vectors, lexical, depth, None, exact=True)
     assert rows.tolist() == sorted(set(rows.tolist()))
     left_out = np.setdiff1d(np.arange(len(index)), rows)
-    for scores in (*index._cosines(vectors, np.arange(len(index))), *lexical):
+    for scores in (*searcher.cosines(vectors, np.arange(len(index))), *lexical):
         # As many others as are proposed are at least as good as each that was left out.
         assert all((scores[rows] >= scores[row] - 1e-6).sum() >= depth for row in left_out if scores[row] > 0)
 

@@ -13,7 +13,7 @@ import deepagent.retrieval
 from deepagent.errors import WeightsError
 from deepagent.retrieval import ToolIndex
 from deepagent.retrieval.choice import TUNED, open_encoder
-from deepagent.retrieval.onnx import OnnxEncoder
+from deepagent.retrieval.onnx import OnnxEncoder, part_tokens
 
 from .conftest import SHOP
 
@@ -71,6 +71,46 @@ def test_a_wish_finds_its_tool_without_a_common_word(encoder: OnnxEncoder):
     index = ToolIndex.build(SHOP, encoder)
     assert index.search("do I need an umbrella")[0].spec.name == "forecast"
     assert index.search("what did she purchase")[0].spec.name == "list_orders"
+
+
+QUERY = [
+    "List the orders of a customer. Then see if it rains.",
+    "List the orders of a customer.",
+    "Then see if it rains.",
+]
+
+
+def test_the_parts_of_a_query_are_seen_in_one_pass(encoder: OnnxEncoder):
+    whole, orders, rain = encoder.encode_queries([QUERY])
+    alone = encoder.encode(QUERY)
+    assert (whole == alone[0]).all()
+    assert np.linalg.norm([orders, rain], axis=1) == pytest.approx([1, 1], abs=1e-5)
+    # Each is most like itself, and what surrounds it has its say.
+    assert orders @ alone[1] > orders @ alone[2]
+    assert rain @ alone[2] > rain @ alone[1]
+    assert rain @ whole > alone[2] @ alone[0]
+
+
+def test_queries_do_not_depend_on_each_other(encoder: OnnxEncoder):
+    together = encoder.encode_queries([[TEXTS[2]], QUERY])
+    assert (together == np.concatenate([encoder.encode_queries([[TEXTS[2]]]), encoder.encode_queries([QUERY])])).all()
+
+
+def test_a_part_beyond_the_last_token_is_encoded_by_itself(encoder: OnnxEncoder):
+    last = "Then see if it rains."
+    parts = [f"{'word ' * 200}. {last}", "word " * 200, last]
+    _, cut, beyond = encoder.encode_queries([parts])
+    assert (beyond == encoder.encode([last])[0]).all()
+    assert (cut == encoder.encode([parts[1]])[0]).all()
+
+
+def test_the_tokens_of_a_part_are_those_within_it():
+    offsets = [(0, 0), (0, 2), (2, 3), (4, 6), (6, 7), (0, 0)]
+    assert part_tokens("ab. cd.", "ab.", offsets) == slice(1, 3)
+    assert part_tokens("ab. cd.", "cd.", offsets) == slice(3, 5)
+    assert part_tokens("ab. cd.", "xy", offsets) is None
+    assert part_tokens("ab. cd. ef.", "ef.", offsets) is None
+    assert part_tokens("", "", []) is None
 
 
 def test_a_missing_file_is_told(tmp_path: Path):

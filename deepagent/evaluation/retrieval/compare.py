@@ -11,6 +11,7 @@ from deepagent.actions import Frozen
 from deepagent.evaluation.retrieval.measures import DEPTH, Measures, mean, measure
 from deepagent.reranking import Reranker
 from deepagent.retrieval import Encoder, ToolIndex
+from deepagent.retrieval.embedding import encoded_queries
 from deepagent.retrieval.fusion import TIE
 from deepagent.retrieval.labelled import LabelledSet
 from deepagent.retrieval.lexical import LexicalIndex
@@ -77,6 +78,7 @@ class _Remembering:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._known: dict[str, Vector] = {}
+        self._queries: dict[tuple[str, ...], Matrix] = {}
 
     @property
     def name(self) -> str:
@@ -90,6 +92,13 @@ class _Remembering:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         self._known.update(zip(new, self._encoder.encode(new, progress=progress), strict=True))
         return np.array([self._known[text] for text in texts], np.float32).reshape(len(texts), self.dimension)
+
+    def encode_queries(self, queries: Sequence[Sequence[str]]) -> Matrix:
+        asked = [tuple(parts) for parts in queries]
+        for parts in asked:
+            if parts not in self._queries:
+                self._queries[parts] = encoded_queries(self._encoder, [parts])
+        return np.concatenate([self._queries[parts] for parts in asked])
 
 
 def _best(scores: Matrix, ids: Sequence[str]) -> list[str]:

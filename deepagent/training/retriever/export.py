@@ -47,15 +47,15 @@ def export(network: Any, tokenizer: Any, folder: Path) -> None:
 
 
 class _Pooled(torch.nn.Module):  # type: ignore[misc]  # torch is read without its types
-    """The network with pooling as part of the graph."""
+    """The network with pooling as part of the graph: the vector of a text, and the states of its tokens."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         states = self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return pooled(states, attention_mask)
+        return pooled(states, attention_mask), states
 
 
 def _trace(network: Any, path: Path) -> None:
@@ -68,8 +68,8 @@ def _trace(network: Any, path: Path) -> None:
             (sample, (sample > 0).long()),
             str(path),
             input_names=names,
-            output_names=["vector"],
-            dynamic_axes={**{name: {0: "texts", 1: "tokens"} for name in names}, "vector": {0: "texts"}},
+            output_names=["vector", "states"],
+            dynamic_axes={**{name: {0: "texts", 1: "tokens"} for name in [*names, "states"]}, "vector": {0: "texts"}},
             opset_version=17,
             dynamo=False,
         )

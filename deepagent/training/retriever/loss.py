@@ -17,13 +17,13 @@ class Batch(NamedTuple):
     """Examples as texts to encode and where each one's are.
 
     Attributes:
-        queries: all parts of all queries, one after another.
+        queries: the parts of each query.
         tools: the different texts of tools.
-        spans: for each example, its first row in `queries` and how many rows it has.
+        spans: for each example, its first row among the parts of all queries, and how many rows it has.
         golds: for each example, the rows of its golds in `tools`.
     """
 
-    queries: list[str]
+    queries: list[tuple[str, ...]]
     tools: list[str]
     spans: list[tuple[int, int]]
     golds: list[list[int]]
@@ -32,15 +32,14 @@ class Batch(NamedTuple):
 def collate(examples: Sequence[Example]) -> Batch:
     """Gather the texts of a batch; a text that several examples share stands once."""
     tools: dict[str, int] = {}
-    queries: list[str] = []
-    spans, golds = [], []
+    spans, golds, count = [], [], 0
     for example in examples:
-        spans.append((len(queries), len(example.parts)))
-        queries += example.parts
+        spans.append((count, len(example.parts)))
+        count += len(example.parts)
         golds.append([tools.setdefault(text, len(tools)) for text in example.golds])
         for text in example.lookalikes:
             tools.setdefault(text, len(tools))
-    return Batch(queries, list(tools), spans, golds)
+    return Batch([example.parts for example in examples], list(tools), spans, golds)
 
 
 def contrastive(queries: Tensor, tools: Tensor, batch: Batch, scale: float) -> Tensor:

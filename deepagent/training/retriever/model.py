@@ -12,13 +12,16 @@ import torch
 
 from deepagent.errors import WeightsError
 from deepagent.retrieval.encoders import quiet_transformers
-from deepagent.retrieval.onnx import TOKENIZER
+from deepagent.retrieval.onnx import TOKENIZER, part_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _CHUNK = {"cpu": 16, "cuda": 128}
 """Texts that run together. Chunks hold texts of like length, so that little work is spent on padding."""
+
+_QUERY_TOKENS = 128
+"""Tokens of a query that are read, as when searching."""
 
 
 class TrainedEncoder:
@@ -56,6 +59,8 @@ class TrainedEncoder:
             raise WeightsError(f"{folder} holds no model that can be trained: {reason}; see --base") from error
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_tokens)
+        self._query_tokenizer: Any = Tokenizer.from_str(self.tokenizer.to_str())
+        self._query_tokenizer.enable_truncation(_QUERY_TOKENS)
         self.network.to(device).eval()  # no dropout: pairs are few, and noise was not needed to keep from overfitting
         for part in (self.network.embeddings, *self.network.encoder.layer[:frozen_layers]):
             part.requires_grad_(False)
@@ -68,31 +73,54 @@ class TrainedEncoder:
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return vectors of length 1, shape (texts, dimension), through which gradients flow."""
-        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        size = _CHUNK[self.device]
-        with self._half:
-            chunks = [
-                self._pooled([ids[row] for row in order[start : start + size]]) for start in range(0, len(ids), size)
-            ]
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
-        return torch.cat(chunks)[back.to(self.device)]
+        encodings = self.tokenizer.encode_batch(list(texts))
+        return self._encode(encodings, [[None]] * len(encodings))
 
-    def _pooled(self, rows: list[list[int]]) -> Tensor:
+    def encode_queries(self, queries: Sequence[Sequence[str]]) -> Tensor:
+        """Return vectors of length 1 for all parts of queries, one query after another, shape (parts, dimension).
+
+        The first part is the whole query. The others are pooled out of its states, as when searching; one that cannot
+        be found in it has the vector of the whole.
+        """
+        encodings = self._query_tokenizer.encode_batch([parts[0] for parts in queries])
+        spans = [
+            [None, *(part_tokens(parts[0], part, encoding.offsets) for part in parts[1:])]
+            for parts, encoding in zip(queries, encodings, strict=True)
+        ]
+        return self._encode(encodings, spans)
+
+    def _encode(self, encodings: Sequence[Any], spans: Sequence[Sequence[slice | None]]) -> Tensor:
+        """The vectors of spans of tokens, text by text; None is the whole text."""
+        order = sorted(range(len(encodings)), key=lambda row: len(encodings[row].ids))
+        size = _CHUNK[self.device]
+        vectors: list[list[Tensor]] = [[] for _ in encodings]
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            states, mask = self._states([encodings[row].ids for row in rows])
+            wholes = pooled(states, mask)
+            for place, row in enumerate(rows):
+                vectors[row] = [
+                    wholes[place] if span is None else pooled(states[place : place + 1, span])[0] for span in spans[row]
+                ]
+        return torch.stack([vector for own in vectors for vector in own])
+
+    def _states(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         longest = max(map(len, rows))
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self.device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self.device)
-        return pooled(self.network(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+        with self._half:
+            return self.network(input_ids=ids, attention_mask=mask).last_hidden_state, mask
 
 
-def pooled(states: Tensor, mask: Tensor) -> Tensor:
+def pooled(states: Tensor, mask: Tensor | None = None) -> Tensor:
     """The mean over tokens, at length 1.
 
     Args:
         states: shape (texts, tokens, dimension).
-        mask: 1 for tokens, 0 for padding, shape (texts, tokens).
+        mask: 1 for tokens, 0 for padding, shape (texts, tokens); all count when None.
     """
+    if mask is None:
+        return torch.nn.functional.normalize(states.to(torch.float32).mean(1), dim=-1)
     weights = mask.unsqueeze(-1).to(torch.float32)
     mean = (states.to(torch.float32) * weights).sum(1) / weights.sum(1)
     return torch.nn.functional.normalize(mean, dim=-1)

@@ -162,8 +162,7 @@ class _Loop:
                 for example in examples
             ]
         )
-        vectors = self._encoder.encode([*batch.queries, *batch.tools])
-        queries, tools = vectors[: len(batch.queries)], vectors[len(batch.queries) :]
+        queries, tools = self._encoder.encode_queries(batch.queries), self._encoder.encode(batch.tools)
         loss = contrastive(queries, tools, batch, self._config.scale)
         loss.backward()
         return float(loss.detach())

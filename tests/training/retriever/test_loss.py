@@ -13,7 +13,7 @@ def example(parts: list[str], golds: list[str], lookalikes: list[str]) -> Exampl
 
 def test_texts_are_gathered_and_shared_ones_stand_once():
     batch = collate([example(["q", "p"], ["a", "b"], ["c"]), example(["r"], ["c"], ["a"])])
-    assert batch.queries == ["q", "p", "r"]
+    assert batch.queries == [("q", "p"), ("r",)]
     assert batch.tools == ["a", "b", "c"]
     assert batch.spans == [(0, 2), (2, 1)]
     assert batch.golds == [[0, 1], [2]]
