@@ -32,6 +32,7 @@ from deepagent.cli.index import open_index, read_wishes
 from deepagent.retrieval import Encoder, Entry, ToolIndex, dense
 from deepagent.retrieval.catalogue import json_objects, read_entries
 from deepagent.retrieval.dense import DenseIndex
+from deepagent.retrieval.embedding import encoded_queries
 from deepagent.retrieval.text import query_parts
 from deepagent.serving.batching import BatchSearch
 
@@ -77,7 +78,7 @@ def search(folder: Path, queries: Path) -> None:
     alone, whole, parts = [], [], []
     for wish in wishes:
         alone.append(timed(lambda wish=wish: index.encoder.encode(query_parts(wish)[:1])))
-        parts.append(timed(lambda wish=wish: index.encoder.encode(query_parts(wish))))
+        parts.append(timed(lambda wish=wish: encoded_queries(index.encoder, [query_parts(wish)])))
         whole.append(timed(lambda wish=wish: index.search(wish)))
     many_parts = np.mean([len(query_parts(wish)) for wish in wishes])
     told(f"{len(index)} tools, {len(wishes)} queries, {many_parts:.1f} parts each")

@@ -36,8 +36,8 @@ def evaluate(
     encoder: Annotated[
         str,
         typer.Option(
-            help="The encoder: a name, a folder that `deepagent train retriever` wrote, or all-minilm-l6-v2 (fetched by "
-            "`deepagent models pull`; needs the extra `train`)."
+            help="The encoder: a name, a folder that `deepagent train retriever` wrote, or all-minilm-l6-v2, which "
+            "`deepagent models pull` fetches (needs the extra `train`)."
         ),
     ] = TUNED,
     half: Annotated[

@@ -48,6 +48,7 @@ class Searcher:
         self._alive = alive
         self.lexical = LexicalIndex([segment.postings for segment in segments], alive)
         self._places = _places(segments) if len(segments) > 1 else np.arange(sum(map(len, segments)))
+        self._toolsets = _numbered(segments)
 
     def search(self, parts: Sequence[str], vectors: Matrix, k: int, toolset: str | None) -> list[Found]:
         """The `k` best tools, the best first; equal ones in order of their names.
@@ -121,16 +122,14 @@ class Searcher:
         return np.lexsort((self._places[rows], -scores.round(TIE)))
 
     def _toolsets_of(self, rows: Rows) -> NDArray[np.int64]:
-        """A number for the toolset of each row; -1 where it has none. The same name has one number in all segments."""
         import numpy as np
 
-        numbers: dict[bytes, int] = {b"": -1}
-        found = []
-        for segment, own in self._split(rows):
-            there, which = np.unique(segment.toolset[own], return_inverse=True)
-            names = [numbers.setdefault(segment.toolsets[int(one)], len(numbers) - 1) for one in there]
-            found.append(np.array(names, np.int64)[which])
-        return np.concatenate(found)
+        return np.concatenate(
+            [
+                numbers[segment.toolset[own]]
+                for (segment, own), numbers in zip(self._split(rows), self._toolsets, strict=True)
+            ]
+        )
 
     def _split(self, rows: Rows) -> Iterator[tuple[Segment, Rows]]:
         """Ascending rows by the segments that they lie in, counted there."""
@@ -159,6 +158,17 @@ def _places(segments: Sequence[Segment]) -> Rows:
     places = np.empty(len(names), np.intp)
     places[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
     return places
+
+
+def _numbered(segments: Sequence[Segment]) -> list[NDArray[np.int64]]:
+    """For each segment the numbers of its toolsets: -1 for none; the same name has one number in all segments."""
+    import numpy as np
+
+    numbers: dict[bytes, int] = {b"": -1}
+    return [
+        np.array([numbers.setdefault(name, len(numbers) - 1) for name in segment.toolsets], np.int64)
+        for segment in segments
+    ]
 
 
 def _best(scores: Vector, depth: int) -> Rows:

@@ -156,7 +156,9 @@ def test_saving_replaces_the_old_index_and_leaves_other_files_alone(saved: Path)
 def test_a_change_leaves_the_files_of_the_rest_alone(saved: Path):
     before = {path.name: path.stat().st_mtime_ns for path in saved.iterdir() if path.name != "manifest.json"}
     index = ToolIndex.open(saved, HashEncoder())
-    index.updated([ToolSpec(name="new")], without=["forecast"]).save(saved)
+    # Of the new part no array is like one of the old: that file would be written again, with the same content.
+    new = ToolSpec(name="new", description="Search.", toolset="x", parameters={"required": ["person_id"]})
+    index.updated([new], without=["forecast"]).save(saved)
     after = {path.name: path.stat().st_mtime_ns for path in saved.iterdir()}
     kept = [name for name in before if not name.startswith("gone-")]
     assert kept
