@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class TrainedEncoder:
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return vectors of length 1, shape (texts, dimension), through which gradients flow."""
         encodings = self.tokenizer.encode_batch(list(texts))
-        return self._encode(encodings, [[None]] * len(encodings))
+        return self._encode(encodings, [[]] * len(encodings))
 
     def encode_queries(self, queries: Sequence[Sequence[str]]) -> Tensor:
         """Return vectors of length 1 for all parts of queries, one query after another, shape (parts, dimension).
@@ -84,25 +85,31 @@ class TrainedEncoder:
         """
         encodings = self._query_tokenizer.encode_batch([parts[0] for parts in queries])
         spans = [
-            [None, *(part_tokens(parts[0], part, encoding.offsets) for part in parts[1:])]
+            [part_tokens(parts[0], part, encoding.offsets) for part in parts[1:]]
             for parts, encoding in zip(queries, encodings, strict=True)
         ]
         return self._encode(encodings, spans)
 
     def _encode(self, encodings: Sequence[Any], spans: Sequence[Sequence[slice | None]]) -> Tensor:
-        """The vectors of spans of tokens, text by text; None is the whole text."""
+        """For each text its vector, then those of spans of its tokens; None is the whole text again."""
+        firsts = list(accumulate((1 + len(own) for own in spans), initial=0))
         order = sorted(range(len(encodings)), key=lambda row: len(encodings[row].ids))
         size = _CHUNK[self.device]
-        vectors: list[list[Tensor]] = [[] for _ in encodings]
+        vectors: list[Tensor] = []
+        places: list[int] = []
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             states, mask = self._states([encodings[row].ids for row in rows])
             wholes = pooled(states, mask)
-            for place, row in enumerate(rows):
-                vectors[row] = [
-                    wholes[place] if span is None else pooled(states[place : place + 1, span])[0] for span in spans[row]
-                ]
-        return torch.stack([vector for own in vectors for vector in own])
+            vectors.append(wholes)
+            places += [firsts[row] for row in rows]
+            for at, row in enumerate(rows):
+                for number, span in enumerate(spans[row], firsts[row] + 1):
+                    vectors.append(wholes[at : at + 1] if span is None else pooled(states[at : at + 1, span]))
+                    places.append(number)
+        back = torch.empty(len(places), dtype=torch.long)
+        back[torch.tensor(places)] = torch.arange(len(places))
+        return torch.cat(vectors)[back.to(self.device)]
 
     def _states(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         longest = max(map(len, rows))
