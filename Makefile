@@ -9,6 +9,7 @@
 # make screenshots      the pictures in docs/images, of runs with a scripted model
 # make test-faults      the whole fault programme: kills, signals, cancellations, broken disks and servers, clocks, a soak
 # make test-killed-model  a run of the default model that is killed in its middle and goes on (fetches 1.1 GB of weights)
+# make test-success     the default model finds and uses four kinds of tools in one task; some minutes (fetches 1.1 GB of weights)
 # make test-training    whole training runs: killed and resumed, with an adapter, in two processes, as an example (some minutes)
 # make test-mcp         the tests on a published MCP server (installs it with npm)
 # make test-ray         the tests on a Ray cluster of two nodes on this machine, one of which is killed (installs Ray)
@@ -29,7 +30,7 @@ export TASK
 
 SANDBOX_TESTS := tests/sandbox tests/test_code_actions.py -m "heavy or not heavy" -rs
 
-.PHONY: catalogue-107k retrieval-tables run test docs dist test-dist test-vllm test-sandbox test-faults test-killed-model test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
+.PHONY: catalogue-107k retrieval-tables run test docs dist test-dist test-vllm test-sandbox test-faults test-killed-model test-success test-training test-mcp test-browser screenshots test-ray test-alfworld check bench-framework bench-memory bench-eval eval-smoke weights install clean
 
 run: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
@@ -68,6 +69,10 @@ test-training: install
 test-killed-model: install
 	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
 	$(BIN)/python -m pytest -m "weights and heavy" -rs tests/test_embedded_kill.py
+
+test-success: install
+	@$(BIN)/deepagent models pull qwen2.5-coder-1.5b
+	$(BIN)/python -m pytest -m "weights and heavy" -rs --timeout 3600 tests/toolsets/test_four_sources.py tests/success
 
 test-mcp: install
 	npm install --silent --no-audit --no-fund --prefix .npm @modelcontextprotocol/server-everything@2026.8.31

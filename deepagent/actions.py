@@ -72,6 +72,10 @@ class Found(Frozen):
     lexical: float
 
 
+UNTRIED, UNSEEN, PARTIAL = "untried", "unseen", "partial"
+"""Errors of answers that are doubted: no tool was used, a number in them stands nowhere, they cover a part only."""
+
+
 class Observation(Frozen):
     """What an action led to.
 

@@ -60,6 +60,8 @@ class CodeCalls:
         self._finished = False
         self.made = 0
         """Calls of the whole run, which has a limit for them."""
+        self.quiet = True
+        """Whether the code that ran last has called nothing but pure tools."""
         self.strayed = False
         """Whether code that is run again has called what it had not called before."""
 
@@ -73,11 +75,7 @@ class CodeCalls:
         """
         self._step, self._past, self._finished, self.strayed = step, list(past), finished, False
         self._next = 1 + max((use.called.call for use in past), default=0)
-
-    @property
-    def quiet(self) -> bool:
-        """Whether the code that ran last has called nothing."""
-        return self._next == 1
+        self.quiet = all(self._tool(use.called.name).spec.effect == "pure" for use in past)
 
     async def answer(self, name: str, arguments: Arguments) -> Any:
         """Make the call, or repeat what came of it.
@@ -87,6 +85,7 @@ class CodeCalls:
         """
         past = self._taken(name, arguments)
         tool = self._tool(name)
+        self.quiet = self.quiet and tool.spec.effect == "pure"
         if past is None:
             if self._finished:
                 self.strayed = True

@@ -58,6 +58,8 @@ class AgentConfig(BaseModel):
     """Whether the model may call tools itself; without it only its code can."""
     search: Literal["asked", "before"] = "asked"
     """The model searches for tools when it wants to, or those that fit the task are shown before it begins."""
+    doubts: bool = True
+    """Tell the model once what speaks against an answer before it counts: nothing was looked up, a part is missing."""
     guidance: str = ""
     """What the model is told besides how to act, such as a strategy."""
     example: bool = True

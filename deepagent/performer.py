@@ -17,6 +17,7 @@ from deepagent.catalogue import Catalogue
 from deepagent.codecalls import UNKNOWN, CodeCalls, syncs_first
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities
+from deepagent.doubts import Doubt, Doubts
 from deepagent.errors import ToolError, UnknownToolError
 from deepagent.files import Files
 from deepagent.invocation import Approve, invoke
@@ -37,6 +38,9 @@ _LEAST_RESULT = 300
 _REPEATED_CHARS = 400
 _RECALLED_BY_CODE = 1_000_000
 _RESTARTED = "\nThe interpreter was restarted: all variables are gone."
+_UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
+_NAMED = 8
+"""Tools that are named to code that calls what is not there."""
 _CELL = re.compile(r"<cell \d+>")
 
 _SEARCH_TOOLS = ToolSpec(
@@ -61,6 +65,7 @@ class Performer:
 
     Args:
         catalogue: the tools that can be found.
+        doubts: what speaks against answers.
         abilities: the actions that the run allows.
         config: the agent's settings.
         log: the run's log; receives tool calls made by code, and results that are too large.
@@ -76,6 +81,7 @@ class Performer:
     def __init__(
         self,
         catalogue: Catalogue,
+        doubts: Doubts,
         abilities: Abilities,
         config: AgentConfig,
         log: RunLog,
@@ -101,6 +107,7 @@ class Performer:
         """Names that the last search brought."""
         self._over = over
         self._refuse = refuse
+        self._doubts = doubts
         self._earlier = told
         self._kernel = Kernel(config.sandbox, call_tool=self._call_from_code, attachments=attachments, pool=pool)
         FILES.set(Files(attachments or {}, log, self._kernel))  # for the tools that are called in this context
@@ -234,20 +241,42 @@ class Performer:
             observation = observation.model_copy(update={"simulated": True})
         if observation.answer is None and self._over():
             observation = observation.model_copy(update={"answer": observation.text})
-        elif observation.answer is not None and (refused := self.refused(observation.answer)):
+        elif observation.answer is not None and (refused := await self._refused_code(action, observation.answer)):
             text = f"{observation.text}\n{refused.text}"
             observation = refused.model_copy(update={"text": text, "artifact": observation.artifact})
         key = action.model_dump_json()
         earlier = self._done.get(key)
-        if earlier and self._changes_nothing(action) and _comparable(earlier[1]) == _comparable(observation):
+        in_vain = not observation.ok or self._changes_nothing(action)
+        if earlier and in_vain and _comparable(earlier[1]) == _comparable(observation):
             return _repeated(earlier[0], observation)
         self._done[key] = (step, observation)
         return observation
 
-    def refused(self, answer: str) -> Observation | None:
-        """What the model is told of an answer that is not taken; None when it is."""
+    async def _refused_code(self, action: Action, answer: str) -> Observation | None:
+        """The same of an answer that code gave; it has computed what does not stand in the code as it is."""
+        return await self.refused(answer, computed=not isinstance(action, Execute) or answer not in action.code)
+
+    async def refused(self, answer: str, *, computed: bool = False) -> Observation | None:
+        """What the model is told of an answer that is not taken; None when it is. Who refuses sees no doubtful one.
+
+        Args:
+            answer: what is to be the answer.
+            computed: whether code made it.
+        """
+        doubt = await self._doubts.against(answer, computed=computed) if self._config.doubts else None
+        if doubt is not None:
+            return await self._doubted(doubt)
         said = self._refuse(answer)
         return None if said is None else Observation(text=said, error="refused")
+
+    async def _doubted(self, doubt: Doubt) -> Observation:
+        """A doubt in words, with the tools for what is to be done next."""
+        if not doubt.hits:
+            return Observation(text=doubt.text, error=doubt.kind)
+        hits = list(doubt.hits)
+        await self._grant_hits(hits)
+        text = f"{doubt.text}\nTools that may fit:\n{self._cards(hits, self._limit - len(doubt.text))}"
+        return Observation(text=text, error=doubt.kind, found=_found(hits))
 
     async def _dispatch(self, step: int, action: Action) -> Observation:
         if isinstance(action, Search):
@@ -322,11 +351,18 @@ class Performer:
         if "ModuleNotFoundError" in (done.error or ""):
             more = "".join(f", and {name}" for name in self._config.sandbox.packages)
             text += f"\nOnly Python's standard library{more} is installed: write it without that module."
+        if (unknown := _UNDEFINED.search(done.error or "")) is not None:
+            text += self._known_tools(unknown.group(1))
         if done.restarted and not done.error:  # an error that cost the interpreter says so itself
             text += _RESTARTED
         elif not text:
             text = "The code ran and printed nothing. Use print(...) to see a value."
         return text
+
+    def _known_tools(self, name: str) -> str:
+        """What can be called, where code calls what is not there."""
+        known = [tool.spec.signature for tool in self.granted.values() if tool.name != RECALL]
+        return f"\nThere is no {name} here. The tools are:\n" + "\n".join(known[:_NAMED]) if known else ""
 
     async def _call_from_code(self, name: str, arguments: Arguments) -> Any:
         return await self._calls.answer(name, arguments)

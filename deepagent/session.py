@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
-from deepagent.actions import Action, Answer, Fold, Malformed, Observation, Search
+from deepagent.actions import UNTRIED, Action, Answer, Fold, Malformed, Observation, Search
 from deepagent.budget import Budget
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
 from deepagent.dialects import Abilities, Dialect, Parsed
+from deepagent.doubts import Doubts
 from deepagent.errors import ContextOverflowError, FoldError, OperatorError, StuckError, UsageError
 from deepagent.grammar import Grammar
 from deepagent.invocation import Approve
@@ -27,7 +28,7 @@ from deepagent.performer import Performer
 from deepagent.runs.events import Ended, Event, Intended, Noticed, Observed, Replied, Resumed, Sources, Started, Status
 from deepagent.runs.log import RunLog
 from deepagent.runs.owners import BEAT_SECONDS
-from deepagent.runs.progress import Pending, Progress
+from deepagent.runs.progress import LooseEnd, Pending, Progress
 from deepagent.runs.steps import steps
 from deepagent.sandbox import Pool
 from deepagent.transcript import Segment, clipped
@@ -96,8 +97,13 @@ class Session:
         self._on_text = on_text
         self._on_restart = on_restart
         self._budget = Budget(config.limits)
+        find = partial(catalogue.search, k=config.found) if abilities.search else None
+        shown = [] if abilities.search else [tool.spec for tool in catalogue.tools]
+        self._doubts = Doubts(task, tools=len(catalogue) > 0, code=config.execute, shown=shown, find=find)
+        log.listeners.append(self._doubts.hear)
         self._performer = Performer(
             catalogue,
+            self._doubts,
             abilities,
             config,
             log,
@@ -129,6 +135,7 @@ class Session:
         self._stopping = False
         self._begun = False  # until then the log stays as it is, whatever fails
         self._seen = False  # whether any action has brought more than tools
+        self._loose = LooseEnd()
         self._grammar: tuple[int, Grammar | None] = (0, None)  # for so many tools within reach
 
     def stop(self) -> None:
@@ -194,6 +201,8 @@ class Session:
 
     async def _restore(self, events: Sequence[Event]) -> None:
         progress = Progress(events)
+        for event in events:
+            self._doubts.hear(event)
         same = progress.model == self._model.name
         await self._windows.opening()
         rebuilt = await self._performer.restore(progress, steps(events))
@@ -207,6 +216,7 @@ class Session:
         self._log.append(resumed)
         progress.take(resumed)
         self._usage, self._seen, self._answer = progress.usage, progress.seen, progress.answer
+        self._loose = progress.loose
         self._budget.restore(
             actions=progress.actions,
             folds=progress.folds,
@@ -303,7 +313,7 @@ class Session:
                 ),
             )
         if isinstance(parsed.action, Answer):
-            if (refused := self._performer.refused(parsed.action.text)) is None:
+            if (refused := await self._performer.refused(parsed.action.text)) is None:
                 self._answer = parsed.action.text
             else:
                 await self._observe(reply, parsed, reply.first, refused, 0.0)
@@ -370,7 +380,7 @@ class Session:
         text, last = _text(parts), parts[-1]
         # A reply that is whole by itself started anew instead of going on from what it was made to begin with.
         anew = self._dialect.parse(text, last.finish) if begun else None
-        if anew is not None and anew.action.kind != "malformed":
+        if anew is not None and anew.action.kind != "malformed" and not anew.bare:
             return anew
         return self._dialect.parse(begun + text, last.finish, last.segment.message)
 
@@ -422,22 +432,26 @@ class Session:
     ) -> None:
         """Log and append what came of one of the reply's actions.
 
-        A reply that invented a result or repeated an earlier step is left out of the stream: a model copies what it
-        sees, most of all its own mistakes. Function calls stay, since every call must be seen with its result.
+        A reply that invented a result, guessed the answer or repeated an earlier step is left out of the stream: a
+        model copies what it sees, most of all its own mistakes. Function calls stay, since every call must be seen with
+        its result.
         """
         action, number = reply.intended[step], step - reply.first
         repeated = observation.repeats is not None
-        dropped = (parsed.discard or repeated) and not parsed.answers
+        guessed = observation.error == UNTRIED
+        dropped = (parsed.discard or repeated or guessed) and not parsed.answers
+        self._loose.take(action, observation)
+        lead = self._loose.picked_up(action, observation)
         begun = parsed.resume
-        if repeated:
-            begun = self._dialect.push(action)
-        elif observation.error == "malformed" and not dropped and self._budget.idle > 1 and self._seen:
+        if observation.error == "malformed" and not dropped and self._budget.idle > 1 and self._seen:
             begun = self._dialect.answer_start  # it talks about what it has seen, and does not act any more
+        elif lead is not None and not begun:
+            begun = self._dialect.push(lead)
         begun = begun if self._model.continues else ""
         self._seen = self._seen or (observation.ok and not isinstance(action, Search))
         answers = parsed.answers[number] if parsed.answers else None
         restore = "" if dropped else parsed.restore
-        segment = await self._shown(action, observation.text, restore, begun, answers)
+        segment = await self._shown(action, observation, restore, begun, answers)
         self._log.append(
             Observed(
                 step=step,
@@ -456,13 +470,15 @@ class Session:
         self._windows.begun = begun
         reply.observed.add(step)
 
-    async def _shown(self, action: Action, text: str, before: str, after: str, answers: str | None) -> Segment:
+    async def _shown(
+        self, action: Action, observation: Observation, before: str, after: str, answers: str | None
+    ) -> Segment:
         """What the model is shown of an observation; it was made, so it must not be lost, however small the window."""
         try:
-            shown = self._dialect.render(action, text)
+            shown = self._dialect.render(action, observation.text)
             return await self._model.observation(shown, before=before, after=after, answers=answers)
         except ContextOverflowError:
-            shown = self._dialect.render(action, clipped(text, _LEAST_SHOWN))
+            shown = self._dialect.render(action, clipped(observation.text, _LEAST_SHOWN))
             return await self._model.observation(shown, before=before, after=after, answers=answers)
 
     async def _fold_as_asked(self, reply: Pending, parsed: Parsed) -> None:

@@ -24,7 +24,8 @@ from deepagent.runs.progress import prompts as prompts_of
 from deepagent.runs.store import RunStore
 from deepagent.transcript import FunctionCall, Message, Window
 
-HASHED = AgentConfig(encoder="hash")
+HASHED = AgentConfig(encoder="hash", doubts=False)
+"""For scripts: search without weights, and answers count as they are given."""
 
 
 def call(name: str, **arguments: Any) -> str:

@@ -15,7 +15,7 @@ from deepagent.runs.events import Ended, Folded, Observed
 from deepagent.runs.store import RunStore
 from tests.memory.test_folder import good
 from tests.models.fake_server import END, END_ID, Exchange, FakeServer, Flavour, decode
-from tests.support import assert_promises
+from tests.support import HASHED, assert_promises
 
 SECONDS = 30
 FLAVOURS = pytest.mark.parametrize("flavour", ["llama", "vllm", "sglang", "native", "chat"])
@@ -338,7 +338,7 @@ async def test_who_watches_a_reply_that_breaks_off_is_told_that_it_begins_anew(f
     async with server:
         with RunStore(tmp_path / "runs.sqlite") as store:
             model = HttpModel(server.url, "toy", retries=2)
-            agent = Agent(model, [price], config=AgentConfig(encoder="hash"), store=store)
+            agent = Agent(model, [price], config=HASHED, store=store)
             async for item in agent.stream("How much?"):
                 if isinstance(item, Delta):
                     text = "" if item.restarted else text + item.text

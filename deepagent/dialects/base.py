@@ -19,6 +19,7 @@ class Parsed:
     Attributes:
         thought: the text before the action.
         action: what the model decided.
+        bare: the reply held no action, and was taken for the answer.
         further: what it decided besides, to be done at the same time.
         answers: ids of the function calls that the actions are, in order; none where they are not spelled as such.
         restore: closing text that the stream lacks, because the model or its server left it out; it is appended
@@ -32,6 +33,7 @@ class Parsed:
     restore: str = ""
     discard: bool = False
     resume: str = ""
+    bare: bool = False
     further: tuple[Action, ...] = ()
     answers: tuple[str, ...] = ()
 
@@ -111,7 +113,7 @@ class Dialect(Protocol):
         ...
 
     def push(self, action: Action) -> str:
-        """How the reply after a repeated action is made to begin, so that it does something else; may be empty."""
+        """How the reply is made to begin that uses what a search has found, or mends a call; may be empty."""
         ...
 
     def memory(self, text: str) -> str:

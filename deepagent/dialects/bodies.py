@@ -8,13 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from deepagent.actions import Call, Execute, Malformed
+from deepagent.actions import Answer, Call, Execute, Malformed
 from deepagent.dialects.base import Parsed
 from deepagent.tools import well_formed
 
 _FENCE = re.compile(r"```([A-Za-z0-9_+-]*)[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _MAX_REPAIR = 200_000
 _DEPTH = 100
+_VALUE_CHARS, _VALUE_WORDS = 200, 3
+_LITERAL = re.compile(r"""[\[({].*[\])}]|(["'`]).*\1|[-+$]?\d[-\d,. ]*%?""")
 _HOW_TO_CALL = 'write {"name": "tool_name", "arguments": {...}}'
 
 
@@ -105,7 +107,7 @@ def json_call(text: str) -> Call | None:
 
 
 def without_tags(text: str) -> Parsed:
-    """A reply that ended without any tag: a fenced block is taken for what it plainly is."""
+    """A reply that ended without any tag: a fenced block or a bare value is taken for what it plainly is."""
     fence = last_fence(text)
     if fence is not None and fence.body.strip():
         if fence.language in ("python", "py"):
@@ -114,7 +116,18 @@ def without_tags(text: str) -> Parsed:
             read = call(fence.body)
             if isinstance(read, Call):
                 return Parsed(fence.before.strip(), read)
+    if _is_value(text.strip()):
+        return Parsed("", Answer(text=plain(text)), bare=True)
     return Parsed(text.strip(), Malformed(problem="the reply holds no action"))
+
+
+def _is_value(text: str) -> bool:
+    """Whether a text is a value and no sentence: a literal, or a few words without a full stop."""
+    if not text or "\n" in text or "<" in text or len(text) > _VALUE_CHARS:
+        return False
+    if _LITERAL.fullmatch(text):
+        return True
+    return len(text.split()) <= _VALUE_WORDS and text[-1] not in ".:!?,;"
 
 
 def _json(text: str, *, mend: bool = True) -> Any:

@@ -32,6 +32,8 @@ _MARK = re.compile(
     r"|<(?P<ours>(?:tool_search|tool_call|execute)_result|system_message|memory)>"
 )
 _IMAGINED = "the reply wrote a result itself; act, then wait: results come from outside"
+_REPEATING = "the reply says one line over and over"
+_REPEATING_LINES, _REPEATING_CHARS = 12, 2000
 _RESUME = {
     "tool_search_result": "<tool_search>",
     "tool_call_result": '<tool_call>{"name": "',
@@ -80,6 +82,8 @@ class TagsDialect:
         found = _complete(text)
         if found is not None:
             return found
+        if _repeating(text):
+            return Parsed("", Malformed(problem=_REPEATING), discard=True)
         opened = _last_open(text)
         if finish == "length":
             where = f"inside <{opened.group(1)}>" if opened else "before any action"
@@ -99,7 +103,8 @@ class TagsDialect:
         def feed(delta: str) -> bool:
             nonlocal seen
             seen += delta
-            return (">" in delta or "}" in delta) and _complete(seen) is not None
+            done = (">" in delta or "}" in delta) and _complete(seen) is not None
+            return done or ("\n" in delta and _repeating(seen[-_REPEATING_CHARS:]))
 
         return feed
 
@@ -109,8 +114,14 @@ class TagsDialect:
         return _block(_RESULTS.get(action.kind, "system_message"), observation, trailer)
 
     def push(self, action: Action) -> str:
-        """See `Dialect.push`. Who searches again for the same is made to call what was found."""
-        return _RESUME["tool_call_result"] if isinstance(action, Search) else ""
+        """See `Dialect.push`. A call that failed is begun with its name, up to the arguments."""
+        if isinstance(action, Answer):
+            return self.answer_start
+        if isinstance(action, Execute) or not self._abilities.call:
+            return _RESUME["execute_result"]
+        if isinstance(action, Call):
+            return f'{_RESUME["tool_call_result"]}{json.dumps(action.name)[1:-1]}", "arguments": {{'
+        return _RESUME["tool_call_result"]
 
     def memory(self, text: str) -> str:
         """See `Dialect.memory`."""
@@ -180,6 +191,12 @@ def _complete(text: str) -> Parsed | None:
             if name in ("execute", "tool_call") and fenced is not None:  # the opening tag was forgotten
                 return Parsed(fenced.before.strip(), _action(name, fenced.body))
     return None
+
+
+def _repeating(text: str) -> bool:
+    """Whether the last whole lines are one and the same: a small model does not come out of that by itself."""
+    lines = text.rsplit("\n", _REPEATING_LINES + 1)[1:-1]
+    return len(lines) == _REPEATING_LINES and len(set(lines)) == 1 and bool(lines[0].strip())
 
 
 def _next_tag(text: str, start: int) -> int:

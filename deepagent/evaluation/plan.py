@@ -93,6 +93,8 @@ def make_plan(
     cards = _ALL_SHOWN if benchmark.mode == "labelled" else unlabelled
     # What earlier runs learned would make episodes depend on each other.
     agent = agent.model_copy(update={"limits": limits, "cards": cards, "experience": False})
+    if run.model in KNOWN:  # nor has it a reason to doubt
+        agent = agent.model_copy(update={"doubts": False})
     return Plan(
         benchmark=name,
         mode=benchmark.mode,

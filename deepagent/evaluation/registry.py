@@ -24,6 +24,7 @@ BUILT_IN = {
     "tmdb": "deepagent.evaluation.benchmarks.restbench:TmdbBenchmark",
     "toolbench": "deepagent.evaluation.benchmarks.toolbench:ToolBenchBenchmark",
     "toolhop": "deepagent.evaluation.benchmarks.toolhop:ToolHop",
+    "trail": "deepagent.evaluation.benchmarks.trail:Trail",
     "webshop": "deepagent.evaluation.benchmarks.webshop:WebShopBenchmark",
 }
 """Where the class of each benchmark stands."""

@@ -56,6 +56,7 @@ class EmbeddedModel:
         self._turns = turns
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) - 1)
         self._server: Any = None
+        self._key = ""
         self._client: HttpModel | None = None
 
     @property
@@ -69,6 +70,11 @@ class EmbeddedModel:
     def context(self) -> int:
         """Window in tokens."""
         return self._context
+
+    @property
+    def endpoint(self) -> tuple[str, str]:
+        """URL and key of the server behind it, for other clients of this process. Known once it is entered."""
+        return self._opened.transport.where, self._key
 
     @property
     def continues(self) -> bool:
@@ -88,7 +94,7 @@ class EmbeddedModel:
             WeightsError: the weights are not here, or the adapter does not fit them.
             ModelUnavailableError: the weights cannot be loaded.
         """
-        key = secrets.token_hex(16)
+        key = self._key = secrets.token_hex(16)
         file = weights.path(self._weights)
         self._server = await asyncio.to_thread(self._start, file, key)
         self._client = HttpModel(

@@ -6,7 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepagent.actions import Action, Call, Execute, Found, Malformed, Observation, Search
+from deepagent.actions import (
+    PARTIAL,
+    UNSEEN,
+    UNTRIED,
+    Action,
+    Answer,
+    Call,
+    Execute,
+    Found,
+    Malformed,
+    Observation,
+    Search,
+)
 from deepagent.models.base import Generated, Usage
 from deepagent.runs.events import (
     ApprovalAsked,
@@ -55,6 +67,55 @@ class Pending:
         return [part.segment for part in self.parts]
 
 
+@dataclass
+class LooseEnd:
+    """What was begun and came to nothing yet: a search whose tools were not used, a call or code that failed.
+
+    Also what an answer lacked: that a tool is used, that its numbers are computed, that it covers all parts.
+
+    Attributes:
+        action: the search, call or code; None: there is nothing.
+        faltered: whether the model ever wrote no action where it should have used what a search had found.
+    """
+
+    action: Action | None = None
+    faltered: bool = False
+
+    def take(self, action: Action, observation: Observation) -> None:
+        """Go on by one action and what came of it."""
+        if isinstance(action, Malformed):
+            self.faltered = self.faltered or isinstance(self.action, Search)
+        elif observation.found:
+            if not self._mends(observation.found[0].name):
+                self.action = action if isinstance(action, Search) else Search(query="")
+        elif isinstance(action, Call | Execute):
+            self.action = None if observation.ok or observation.repeats is not None else action
+        elif isinstance(action, Search):
+            self.action = None
+        elif observation.error == UNTRIED:
+            self.action = Search(query="")
+        elif observation.error == UNSEEN:
+            self.action = Execute(code="")
+        elif observation.error == PARTIAL:
+            self.action = action
+
+    def _mends(self, best: str) -> bool:
+        """Whether the tool that fits best is the one whose call failed: that call is mended first."""
+        return isinstance(self.action, Call) and self.action.name == best
+
+    def picked_up(self, action: Action, observation: Observation) -> Action | None:
+        """The loose end, where the next reply is made to go on from it.
+
+        That is after a reply without an action, an answer that was not taken, the same search again, and after every
+        search once the model has faltered.
+        """
+        if isinstance(action, Search):
+            wanted = observation.repeats is not None or self.faltered
+        else:
+            wanted = isinstance(action, Malformed | Answer) and not observation.ok
+        return self.action if wanted else None
+
+
 class Progress:
     """The state of a run after each event of its log.
 
@@ -70,6 +131,7 @@ class Progress:
         calls: tool calls that code made.
         idle: steps in a row that brought nothing new.
         seen: whether any action has brought more than tools.
+        loose: what was begun and came to nothing yet.
         memory: what the last fold left, as JSON.
         failing: steps in a row that failed or brought nothing new.
         futile: folds in a row since the last step that succeeded.
@@ -91,6 +153,7 @@ class Progress:
         self.actions = self.folds = self.calls = self.idle = self.failing = self.futile = 0
         self.usage = Usage()
         self.seen = False
+        self.loose = LooseEnd()
         self.memory: dict[str, Any] | None = None
         self.names: dict[str, None] = {}
         self.found: tuple[str, ...] = ()
@@ -165,6 +228,7 @@ class Progress:
         pending.observed.add(event.step)
         self.begun, self.idle, self.failing = event.begun, event.idle, event.failing
         self.seen = self.seen or (observation.ok and not isinstance(action, Search))
+        self.loose.take(action, observation)
         self.answer = observation.answer if self.answer is None else self.answer
         self._remember(event.step, action, observation)
         if pending.observed >= pending.intended.keys():

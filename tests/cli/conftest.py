@@ -54,8 +54,12 @@ def model() -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """No weights, no run store, no colour and no network by way of pip."""
-    own = {"DEEPAGENT_STORE": str(tmp_path / "runs.sqlite"), "DEEPAGENT_CACHE": str(tmp_path / "cache")}
+    """No weights, no run store, no colour and no network by way of pip; what scripts answer counts as it is."""
+    own = {
+        "DEEPAGENT_STORE": str(tmp_path / "runs.sqlite"),
+        "DEEPAGENT_CACHE": str(tmp_path / "cache"),
+        "DEEPAGENT_AGENT__DOUBTS": "false",
+    }
     nowhere = {
         "PIP_INDEX_URL": "http://127.0.0.1:1/simple",
         "PIP_FIND_LINKS": "",

@@ -157,3 +157,62 @@ def test_the_model_is_told_what_code_may_import():
 def test_a_trained_model_is_shown_no_example():
     can = Abilities(search=True, call=True, execute=True, fold=False, tools=True, example=False)
     assert [message.role for message in TagsDialect(can).opening("Add.", (), ()).messages] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("42", "42"),
+        ("  AGCTAG\n", "AGCTAG"),
+        ("'fchahcufcu'", "fchahcufcu"),
+        ("24, 7, 96, 58", "24, 7, 96, 58"),
+        ("[1, 2.5]", "[1, 2.5]"),
+        ("$380.42", "$380.42"),
+        ("Ada Lovelace", "Ada Lovelace"),
+        ("I am thinking.", None),
+        ("Let me look that up", None),
+        ("First,", None),
+        ("one\ntwo", None),
+        ("", None),
+    ],
+)
+def test_a_reply_that_is_a_bare_value_is_an_answer_and_a_sentence_is_none(text, value):
+    parsed = TAGS.parse(text, "stop")
+    assert parsed is not None
+    assert parsed.bare == (value is not None)
+    assert parsed.action == (
+        Answer(text=value) if value is not None else Malformed(problem="the reply holds no action")
+    )
+
+
+def test_a_reply_that_says_one_line_over_and_over_is_ended_and_left_out():
+    watch, text = TAGS.watch(), "<execute>\n" + "scroll_down()\n" * 20
+    heard = ""
+    for line in text.splitlines(keepends=True):
+        heard += line
+        if watch(line):
+            break
+    assert heard.count("scroll_down()") == 12
+    parsed = TAGS.parse(heard, "watch")
+    assert parsed is not None
+    assert parsed.discard
+    assert isinstance(parsed.action, Malformed)
+    assert not TAGS.watch()("\n" * 50)
+
+
+@pytest.mark.parametrize(
+    ("action", "begun"),
+    [
+        (Search(query="x"), '<tool_call>{"name": "'),
+        (Call(name='a"b', arguments={}), '<tool_call>{"name": "a\\"b", "arguments": {'),
+        (Execute(code="1"), "<execute>\n"),
+        (Answer(text="1"), "<answer>"),
+    ],
+)
+def test_what_came_to_nothing_is_begun_anew(action, begun):
+    assert TAGS.push(action) == begun
+
+
+def test_where_calls_are_not_allowed_code_is_begun():
+    without_calls = TagsDialect(Abilities(search=True, call=False, execute=True, fold=True, tools=True))
+    assert without_calls.push(Search(query="x")) == "<execute>\n"

@@ -36,7 +36,7 @@ ELSEWHERE = {"plugins.md": "tests/test_plugins.py installs the whole example"}
 SCRIPTED = """
 import deepagent.models.resolve
 from deepagent import ScriptedModel
-deepagent.models.resolve.EmbeddedModel = lambda *args, **options: ScriptedModel(["Done.\\n<answer>125</answer>"])
+deepagent.models.resolve.EmbeddedModel = lambda *args, **options: ScriptedModel(["Done.\\n<answer>125</answer>"] * 2)
 """
 """Put before a Python block: the embedded model is played, so that no weights are needed and nothing takes long."""
 

@@ -40,13 +40,14 @@ async def test_a_tool_that_no_search_has_found_does_not_count(tmp_path):
 
 
 @pytest.mark.weights
-@pytest.mark.timeout(900)
-async def test_a_small_model_finds_and_uses_tools_of_the_sources(tmp_path, walls):
-    """How often it manages all four: `python -m benchmarks.four_sources --no-code`; see docs/toolsets.md."""
+@pytest.mark.heavy
+@pytest.mark.timeout(1800)
+async def test_a_small_model_finds_and_uses_all_four_by_search_alone(tmp_path, walls):
+    """Greedy, so it is the same run every time; `python -m benchmarks.four_sources --no-code` tells it."""
     pytest.importorskip("xllamacpp")
     try:
         weights.path("qwen2.5-coder-1.5b")
     except WeightsError as missing:
         pytest.skip(str(missing))
     found = await attempt("embedded", tmp_path, 0, code=False)
-    assert found["used"], found
+    assert (found["used"], found["status"]) == (list(WANTED), "answered"), found

@@ -64,7 +64,7 @@ class Limit:
 
 
 def chosen(names: list[str], part: str) -> list[str]:
-    """The names that are meant: the exact one, or those that end with the same word or number.
+    """The names that are meant: the exact one, or those that end with the same word or number; where there is one, it.
 
     Raises:
         UnreadableError: none is.
@@ -73,7 +73,7 @@ def chosen(names: list[str], part: str) -> list[str]:
     found = [name for name in names if name.lower() == wanted] or [
         name for name in names if name.lower().split()[-1:] == [wanted]
     ]
-    if found:
-        return found
+    if found or len(names) == 1:
+        return found or names
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     raise UnreadableError(f"there is no part {part!r}; there is {shown or 'none at all'}")
