@@ -75,6 +75,7 @@ async def demonstrate(
         TrainingError: a task has no oracle, or its oracle fails.
     """
     found: list[TrainingSequence] = []
+    config = config.model_copy(update={"doubts": False})  # who knows the way is not asked whether it does
     for task in tasks:
         actions = benchmark.oracle(task)
         if actions is None:

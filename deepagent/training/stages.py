@@ -15,6 +15,7 @@ from deepagent.dialects import spelled
 from deepagent.errors import TrainingError, UsageError
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.evaluation.registry import get_class
+from deepagent.models.base import Sampling
 from deepagent.models.scripted import ScriptedModel
 from deepagent.models.transformers import TransformersModel
 from deepagent.runs.store import RunStore
@@ -190,11 +191,12 @@ def _tiny(recipe: Recipe, benchmark: AnyBenchmark, output: Path, say: Say) -> Pa
 async def _texts(recipe: Recipe, benchmark: AnyBenchmark, output: Path) -> list[str]:
     """What the model will read and write, for the tokenizer to be made from."""
     texts: list[str] = []
+    config = recipe.agent.model_copy(update={"doubts": False, "sampling": Sampling()})  # nothing is cut short
     with RunStore(output / RUNS) as store:
         for task in benchmark.tasks()[:100]:
             replies = list(map(spelled, benchmark.oracle(task) or ()))
             model = ScriptedModel(replies, context=1 << 20)
-            agent = Agent(model, benchmark.sources, config=recipe.agent, store=store)
+            agent = Agent(model, benchmark.sources, config=config, store=store)
             async with benchmark.world(task) or nullcontext() as world:
                 here = Circumstances(tools=world, only=benchmark.offered(task))
                 await agent.run(task.prompt, circumstances=here)
