@@ -143,7 +143,7 @@ def test_a_benchmark_and_a_model_of_a_package_run_together(deepagent):
 
 
 def test_an_encoder_of_a_package_finds_tools(deepagent, tmp_path):
-    (tmp_path / "c.yaml").write_text("agent: {encoder: tiny, cards: 0}")
+    (tmp_path / "c.yaml").write_text("agent: {encoder: tiny, cards: 0, doubts: false}")
     done = deepagent("run", "x", "-m", "seeker:tide", "-t", "tides", "-c", "c.yaml", "--json")
     assert done.returncode == 0, done.stderr
     assert "tidal_range(port: str)" in done.stdout

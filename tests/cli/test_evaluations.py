@@ -101,7 +101,7 @@ def test_one_command_makes_a_table_of_ways_to_work(command, store, tmp_path):
 @pytest.mark.parametrize(("mode", "shown"), [("--labelled", True), ("--open-set", False)])
 def test_labelled_tasks_are_given_their_own_tools(command, store, mode, shown, tmp_path, monkeypatch):
     config = tmp_path / "own.yaml"
-    config.write_text("model: empty-ish\nagent: {encoder: hash, execute: false}")
+    config.write_text("model: empty-ish\nagent: {encoder: hash, execute: false, doubts: false}")
     monkeypatch.setattr("deepagent.models.roles.open_model", _silent)
     command("toolhop", "-n", "1", "-c", str(config), mode, "--json")
     with RunStore(store) as runs:

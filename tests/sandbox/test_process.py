@@ -1,6 +1,8 @@
 """A worker that lies to the host, and a host that dies."""
 
 import asyncio
+import ctypes
+import gc
 import os
 import resource
 import signal
@@ -55,7 +57,9 @@ async def test_a_forged_frame_costs_the_interpreter_and_nothing_else(kernel, lie
 
 
 def megabytes() -> float:
-    """Memory of this process."""
+    """Memory of this process, without garbage and what is free: use of that would not be seen."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 

@@ -35,6 +35,7 @@ async def test_by_calls_and_by_code(tmp_path, walls):
 
 async def test_a_tool_that_no_search_has_found_does_not_count(tmp_path):
     script = [call(WANTED[0], school_class="7b"), searched("read a spreadsheet file"), answer("1")]
+    script += [answer("1")] * 4  # it is doubted, and insists
     found = await attempt(ScriptedModel(script), tmp_path, 0, others=["toolhop"], encoder="hash")
     assert (found["used"], found["right"]) == ([], False)
 
