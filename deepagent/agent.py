@@ -27,6 +27,7 @@ from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsD
 from deepagent.errors import ConfigError, StoreError, TaskError, UsageError
 from deepagent.files import read_files
 from deepagent.invocation import Approve
+from deepagent.means import Means
 from deepagent.memory.plainer import make_folder
 from deepagent.models.base import Model, Usage
 from deepagent.models.roles import Role
@@ -349,8 +350,8 @@ class Agent:
             config = config.model_copy(update={"sampling": sampling})
         abilities = self._abilities(len(catalogue))
         model = await held.models.get("main")
-        session = Session(
-            task,
+        means = Means(
+            task=task,
             model=model,
             folder=make_folder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
             dialect=self._dialect(model, abilities),
@@ -358,8 +359,6 @@ class Agent:
             catalogue=catalogue,
             config=config,
             log=log,
-            on_text=lambda text: hear(Delta(text=text)),
-            on_restart=lambda: hear(Delta(text="", restarted=True)),
             approve=self._approve,
             pool=held.pool,
             attachments=files,
@@ -367,6 +366,11 @@ class Agent:
             refuse=circumstances.refuse,
             sources=self._named_sources(),
             earlier=held.earlier,
+        )
+        session = Session(
+            means,
+            on_text=lambda text: hear(Delta(text=text)),
+            on_restart=lambda: hear(Delta(text="", restarted=True)),
         )
         self._sessions.add(session)
         return session

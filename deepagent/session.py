@@ -7,35 +7,26 @@ run without an answer or a stated limit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from deepagent.actions import UNTRIED, Action, Answer, Fold, Malformed, Observation, Search
+from deepagent.actions import UNTRIED, Action, Answer, Fold, Observation, Search
 from deepagent.budget import Budget
-from deepagent.catalogue import Catalogue
-from deepagent.config import AgentConfig
-from deepagent.dialects import Abilities, Dialect, Parsed
+from deepagent.dialects import Parsed
 from deepagent.doubts import Doubts
 from deepagent.errors import ContextOverflowError, FoldError, OperatorError, StuckError, UsageError
-from deepagent.grammar import Grammar
-from deepagent.invocation import Approve
-from deepagent.memory.folder import Folder
-from deepagent.memory.lessons import EarlierRuns
-from deepagent.memory.recall import RECALL
-from deepagent.models.base import Generated, Listen, Model, Usage, Watch
+from deepagent.means import Means
+from deepagent.models.base import Usage
 from deepagent.models.failures import RefusedError
 from deepagent.performer import Performer
-from deepagent.runs.events import Ended, Event, Intended, Noticed, Observed, Replied, Resumed, Sources, Started, Status
-from deepagent.runs.log import RunLog
+from deepagent.replies import Replies
+from deepagent.runs.events import Ended, Event, Intended, Observed, Replied, Resumed, Started, Status
 from deepagent.runs.owners import BEAT_SECONDS
 from deepagent.runs.progress import LooseEnd, Pending, Progress
 from deepagent.runs.steps import steps
-from deepagent.sandbox import Pool
 from deepagent.transcript import Segment, clipped
 from deepagent.windows import Windows
 
-_MAX_CONTINUATIONS = 4
-_AGAINST_REPETITION = 0.4
 _LEAST_SHOWN = 300
 """Bytes of a result that are shown where the server takes no more."""
 _GRACE_SECONDS = 120
@@ -46,97 +37,47 @@ class Session:
     """The state of one run, and the loop.
 
     Args:
-        task: what to do.
-        model: the main model, entered.
-        folder: makes memory; None when folding is off.
-        dialect: how actions are spelled.
-        abilities: the actions that the run allows.
-        catalogue: the tools that can be found.
-        config: the agent's settings.
-        log: the run's log, empty.
+        means: what it works with; the log is empty, or that of the run to resume.
         on_text: receives the model's text as it is written.
         on_restart: told that a reply broke off, and is written anew from its beginning.
-        approve: who is asked before an unsafe tool call.
-        pool: where interpreters come from.
-        attachments: files that code finds, content by name.
-        over: whether the tools' world is through with the task.
-        refuse: says what is wrong with an answer; the run goes on then.
-        sources: what model and tools were named by, for the log.
-        earlier: experience of earlier runs.
     """
 
     def __init__(
-        self,
-        task: str,
-        *,
-        model: Model,
-        folder: Folder | None,
-        dialect: Dialect,
-        abilities: Abilities,
-        catalogue: Catalogue,
-        config: AgentConfig,
-        log: RunLog,
-        on_text: Callable[[str], None],
-        on_restart: Callable[[], None] = lambda: None,
-        approve: Approve | None = None,
-        pool: Pool | None = None,
-        attachments: Mapping[str, bytes] | None = None,
-        over: Callable[[], bool] = lambda: False,
-        refuse: Callable[[str], str | None] = lambda answer: None,
-        sources: Sources | None = None,
-        earlier: EarlierRuns | None = None,
+        self, means: Means, *, on_text: Callable[[str], None], on_restart: Callable[[], None] = lambda: None
     ) -> None:
-        self._task = task
-        self._sources = sources or Sources()
-        self._earlier = earlier or EarlierRuns(None)
-        self._catalogue = catalogue
-        self._model = model
-        self._dialect = dialect
-        self._config = config
-        self._log = log
-        self._on_text = on_text
-        self._on_restart = on_restart
-        self._budget = Budget(config.limits)
-        find = partial(catalogue.search, k=config.found) if abilities.search else None
-        shown = [] if abilities.search else [tool.spec for tool in catalogue.tools]
-        self._doubts = Doubts(task, tools=len(catalogue) > 0, code=config.execute, shown=shown, find=find)
-        log.listeners.append(self._doubts.hear)
-        self._performer = Performer(
-            catalogue,
-            self._doubts,
-            abilities,
-            config,
-            log,
-            min(config.result_tokens, model.context // 6),
-            approve=approve,
-            pool=pool,
-            attachments=attachments,
-            over=over,
-            refuse=refuse,
-            told=self._earlier.told,
-        )
-        self._windows = Windows(
-            task,
-            model=model,
-            folder=folder,
-            dialect=dialect,
-            abilities=abilities,
-            catalogue=catalogue,
-            performer=self._performer,
-            config=config,
-            budget=self._budget,
-            log=log,
-            spend=self._spend,
+        self._means = means
+        self._model = means.model
+        self._dialect = means.dialect
+        self._config = means.config
+        self._log = means.log
+        self._budget = Budget(means.config.limits)
+        self._doubts = self._doubting(means)
+        means.log.listeners.append(self._doubts.hear)
+        self._performer = Performer(means, self._doubts)
+        self._windows = Windows(means, self._performer, self._budget, self._spend)
+        self._replies = Replies(
+            means,
+            self._performer.reach,
+            self._windows,
+            self._budget,
+            self._spend,
+            on_text=on_text,
+            on_restart=on_restart,
         )
         self._usage = Usage()
         self._answer: str | None = None
         self._pending: Pending | None = None  # a reply that was left in the middle of something
-        self._unlogged: list[Event] = []
         self._stopping = False
         self._begun = False  # until then the log stays as it is, whatever fails
         self._seen = False  # whether any action has brought more than tools
         self._loose = LooseEnd()
-        self._grammar: tuple[int, Grammar | None] = (0, None)  # for so many tools within reach
+
+    @staticmethod
+    def _doubting(means: Means) -> Doubts:
+        catalogue, search = means.catalogue, means.abilities.search
+        find = partial(catalogue.search, k=means.config.found) if search else None
+        shown = [] if search else [tool.spec for tool in catalogue.tools]
+        return Doubts(means.task, tools=len(catalogue) > 0, code=means.config.execute, shown=shown, find=find)
 
     def stop(self) -> None:
         """End the run as interrupted once the step that is under way is done."""
@@ -152,12 +93,12 @@ class Session:
         """
         started = Started(
             run=self._log.id,
-            task=self._task,
+            task=self._means.task,
             model=self._model.name,
             context=self._model.context,
             settings=self._config.model_dump(mode="json"),
             benchmark=benchmark,
-            sources=self._sources,
+            sources=self._means.sources,
         )
 
         async def begin() -> None:
@@ -180,7 +121,7 @@ class Session:
         try:
             await begin()
             ended = await self._loop()
-            self._earlier.learn(self._log.id, self._windows.remembered, self._catalogue.get)
+            self._means.earlier.learn(self._log.id, self._windows.remembered, self._means.catalogue.get)
             return ended
         except (OperatorError, UsageError) as error:
             if self._begun:
@@ -281,32 +222,32 @@ class Session:
         self._budget.actions += 1
         reply = Pending(self._budget.actions)
         try:
-            parsed = await self._think(reply)
+            parsed, last = await self._replies.read(reply)
         except ContextOverflowError:
             await self._windows.fold("window")
             reply = Pending(self._budget.actions)
-            parsed = await self._think(reply)
-        await self._do(reply, parsed)
+            parsed, last = await self._replies.read(reply)
+        await self._do(reply, parsed, last)
 
     async def _pick_up(self, reply: Pending) -> None:
         """Deal with a reply that was left in the middle of something: what is in the log of it is not done again."""
         self._pending = None
         self._budget.actions = max(self._budget.actions, reply.first)
-        parsed = await self._think(reply, logged=len(reply.parts))
+        parsed, last = await self._replies.read(reply, logged=len(reply.parts))
         for step, action in reply.intended.items():
             unknown = self._performer.settled(step, action)
             if unknown is not None and step not in reply.observed:
                 reply.performed.setdefault(step, (unknown, 0.0))
-        await self._do(reply, parsed)
+        await self._do(reply, parsed, last)
 
-    async def _do(self, reply: Pending, parsed: Parsed) -> None:
-        """Log what a reply asks for, unless the log has it, and do it."""
+    async def _do(self, reply: Pending, parsed: Parsed, last: Sequence[Replied]) -> None:
+        """Log what a reply asks for together with its last part, unless the log has it, and do it."""
         if not reply.intended:
             reply.intended = dict(enumerate(parsed.actions, start=reply.first))
             self._budget.actions = max(reply.intended)
             thoughts = [parsed.thought, *[""] * len(parsed.further)]
             self._log.append(
-                *self._unlogged,
+                *last,
                 *(
                     Intended(step=step, thought=thought, action=action)
                     for thought, (step, action) in zip(thoughts, reply.intended.items(), strict=True)
@@ -337,95 +278,19 @@ class Session:
         finally:  # what was done before an interruption has an outcome too, and every call of a reply an answer
             if done:
                 if not reply.observed:  # else it is counted already
-                    in_vain = all(seen.repeats is not None or seen.error == "malformed" for seen, _ in done.values())
-                    self._budget.idle = self._budget.idle + 1 if in_vain else 0
-                    worked = not in_vain and any(seen.ok for seen, _ in done.values())
-                    self._budget.failing = 0 if worked else self._budget.failing + 1
+                    self._count([seen for seen, _ in done.values()])
                 for step in reply.intended:
                     if step not in reply.observed:
                         await self._observe(reply, parsed, step, *done.get(step, (otherwise, 0.0)))
                 answers = (seen.answer for seen, _ in done.values() if seen.answer is not None)
                 self._answer = next(answers, self._answer)
 
-    async def _think(self, reply: Pending, *, logged: int = 0) -> Parsed:
-        """Generate until the dialect can read an action, or give up as malformed.
-
-        The last part of a reply is logged together with what it means.
-
-        Args:
-            reply: what was written so far; receives the rest.
-            logged: how many of its parts are in the log.
-        """
-        begun, self._windows.begun = self._windows.begun, ""
-        self._unlogged = []
-        for number in range(max(_MAX_CONTINUATIONS, logged)):
-            if number >= len(reply.parts):
-                self._log_all()
-                reply.parts.append(await self._generate(reply.segments, begun + _text(reply.parts)))
-            if number >= logged:
-                self._unlogged.append(Replied(step=reply.first, generated=reply.parts[number]))
-            parsed = self._read(begun, reply.parts[: number + 1])
-            if parsed is not None:
-                return parsed
-        text = begun + _text(reply.parts)
-        return self._dialect.parse(text, "length") or Parsed(text, Malformed(problem="the reply does not end"))
-
-    def _log_all(self) -> None:
-        if self._unlogged:
-            self._log.append(*self._unlogged)
-            self._unlogged = []
-
-    def _read(self, begun: str, parts: Sequence[Generated]) -> Parsed | None:
-        """The step in a reply that was made to begin with `begun`; None: it goes on."""
-        text, last = _text(parts), parts[-1]
-        # A reply that is whole by itself started anew instead of going on from what it was made to begin with.
-        anew = self._dialect.parse(text, last.finish) if begun else None
-        if anew is not None and anew.action.kind != "malformed" and not anew.bare:
-            return anew
-        return self._dialect.parse(begun + text, last.finish, last.segment.message)
-
-    async def _generate(self, reply: Sequence[Segment], text: str) -> Generated:
-        """One request that continues the window and what was written in this step so far, which is `text`."""
-        sampling = self._config.sampling
-        if self._budget.idle and sampling.temperature == 0:
-            # Without randomness a model that repeats itself does so for ever.
-            warmer = min(0.8, _AGAINST_REPETITION * self._budget.idle)
-            sampling = sampling.model_copy(update={"temperature": warmer, "seed": self._budget.actions})
-        window = self._windows.open.extended(reply)
-        # A grammar knows only replies from their beginning.
-        grammar = self._held() if self._config.grammar and not text else None
-        stop, listen = self._dialect.stops, self._listen(text)
-        generated = await self._model.generate(window, sampling, stop=stop, listen=listen, grammar=grammar)
-        self._spend(generated.usage)
-        return generated
-
-    def _held(self) -> Grammar | None:
-        """The grammar for the tools that are within reach now."""
-        tools = [tool.spec for name, tool in self._performer.granted.items() if name != RECALL]
-        if len(tools) != self._grammar[0]:
-            built_in = [self._performer.recall.spec] if tools else []
-            self._grammar = len(tools), self._dialect.grammar([*tools, *built_in])
-        return self._grammar[1]
-
-    def _listen(self, text: str) -> Listen:
-        """Listeners for a reply that goes on from `text`."""
-        attempts = 0
-
-        def listener() -> Watch:
-            nonlocal attempts
-            attempts += 1
-            if attempts > 1:
-                self._on_restart()
-            watch = self._dialect.watch()
-            watch(text)
-
-            def heard(delta: str) -> bool:
-                self._on_text(delta)
-                return watch(delta)
-
-            return heard
-
-        return listener
+    def _count(self, observations: Sequence[Observation]) -> None:
+        """Whether a reply brought anything new, and whether anything of it worked."""
+        in_vain = all(seen.repeats is not None or seen.error == "malformed" for seen in observations)
+        self._budget.idle = self._budget.idle + 1 if in_vain else 0
+        worked = not in_vain and any(seen.ok for seen in observations)
+        self._budget.failing = 0 if worked else self._budget.failing + 1
 
     async def _observe(
         self, reply: Pending, parsed: Parsed, step: int, observation: Observation, seconds: float
@@ -496,7 +361,7 @@ class Session:
         """At a limit: one last reply, which is the answer; without one the run ends as `otherwise` says."""
         try:
             async with asyncio.timeout(_GRACE_SECONDS):
-                generated = await self._last_words(reason)
+                generated = await self._replies.last(reason)
         except (ContextOverflowError, FoldError, RefusedError, TimeoutError):  # some templates refuse such a question
             return self._end(otherwise, reason)
         self._spend(generated.usage)
@@ -504,22 +369,6 @@ class Session:
         self._answer = None if cut else self._dialect.demanded(generated.segment.text)
         reply = Replied(step=self._budget.actions + 1, generated=generated)
         return self._end("forced" if self._answer else otherwise, reason, reply)
-
-    async def _last_words(self, reason: str) -> Generated:
-        """Ask for the answer."""
-        await self._windows.make_room_to_answer()
-        window = self._windows.open
-        sentence = reason[0].upper() + reason[1:]
-        begun = self._dialect.answer_start if self._model.continues else ""
-        segment = await self._model.observation(self._dialect.demand_answer(sentence), after=begun)
-        self._log.append(Noticed(text=sentence, segment=segment))
-        window.append(segment)
-        stop, listen = self._dialect.stops, lambda: self._overhear
-        return await self._model.generate(window, self._config.sampling, stop=stop, listen=listen, calls=False)
-
-    def _overhear(self, delta: str) -> bool:
-        self._on_text(delta)
-        return False
 
     def _spend(self, usage: Usage) -> None:
         self._usage += usage
@@ -537,7 +386,3 @@ class Session:
         )
         self._log.append(*before, ended)
         return ended
-
-
-def _text(parts: Sequence[Generated]) -> str:
-    return "".join(part.segment.text for part in parts)

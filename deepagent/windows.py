@@ -6,21 +6,19 @@ import time
 from collections.abc import Callable, Iterable
 
 from deepagent.budget import Budget
-from deepagent.catalogue import Catalogue
-from deepagent.config import AgentConfig
-from deepagent.dialects import Abilities, Dialect, Opening
+from deepagent.dialects import Opening
 from deepagent.errors import FoldError, StuckError, TaskError
+from deepagent.means import Means
 from deepagent.memory.config import FoldConfig, Trigger
-from deepagent.memory.folder import Folder, Folding
+from deepagent.memory.folder import Folding
 from deepagent.memory.ledger import telling
 from deepagent.memory.merging import from_log
 from deepagent.memory.recall import RECALL
 from deepagent.memory.render import render_memory
 from deepagent.memory.schema import Memory
-from deepagent.models.base import Model, Usage
+from deepagent.models.base import Usage
 from deepagent.performer import Performer
 from deepagent.runs.events import Event, FoldBegan, Folded, WindowOpened
-from deepagent.runs.log import RunLog
 from deepagent.runs.progress import Progress
 from deepagent.runs.steps import Steps
 from deepagent.tools import Tool
@@ -37,53 +35,34 @@ class Windows:
     """Opens a run's windows, and replaces one by memory and the next.
 
     Args:
-        task: what to do.
-        model: the main model, entered.
-        folder: makes memory; None when folding is off.
-        dialect: how actions are spelled.
-        abilities: the actions that the run allows.
-        catalogue: the tools that can be found.
+        means: what the run works with.
         performer: knows which tools are within reach.
-        config: the agent's settings.
         budget: of the run.
-        log: of the run.
         spend: told what a fold has cost.
 
     Attributes:
         begun: what the next reply has been made to begin with; it is the end of the open window.
     """
 
-    def __init__(
-        self,
-        task: str,
-        *,
-        model: Model,
-        folder: Folder | None,
-        dialect: Dialect,
-        abilities: Abilities,
-        catalogue: Catalogue,
-        performer: Performer,
-        config: AgentConfig,
-        budget: Budget,
-        log: RunLog,
-        spend: Callable[[Usage], None],
-    ) -> None:
-        self._task = task
-        self._model = model
-        self._folder = folder
-        self._dialect = dialect
-        self._abilities = abilities
-        self._catalogue = catalogue
+    def __init__(self, means: Means, performer: Performer, budget: Budget, spend: Callable[[Usage], None]) -> None:
+        self._task = means.task
+        self._model = means.model
+        self._folder = means.folder
+        self._dialect = means.dialect
+        self._searches = means.abilities.search
+        self._catalogue = means.catalogue
+        self._config = means.config
+        self._log = means.log
+        self._longest_result = means.result_tokens
         self._performer = performer
-        self._config = config
+        self._reach = performer.reach
         self._budget = budget
-        self._log = log
         self._spend = spend
         self._transcript = Transcript()
         self._memory: Memory | None = None
         self._steps = Steps()  # of the open window
         self._futile = 0  # folds in a row since the last step that succeeded
-        log.listeners.append(self._steps.hear)
+        self._log.listeners.append(self._steps.hear)
         self._unfoldable = 0  # tokens below which folding is not tried again
         self.begun = ""
 
@@ -149,9 +128,9 @@ class Windows:
 
     async def opening(self) -> Opening:
         """What every window begins with; the tools that it shows come into reach, and the dialect knows them."""
-        shown = [] if self._abilities.search else await self._tools_to_show()
-        await self._performer.grant(shown)
-        return self._dialect.opening(self._task, [tool.spec for tool in shown], [self._performer.recall.spec])
+        shown = [] if self._searches else await self._tools_to_show()
+        await self._reach.grant(shown)
+        return self._dialect.opening(self._task, [tool.spec for tool in shown], [self._reach.recall.spec])
 
     def _open(self, window: Window, *before: Folded) -> None:
         number = self._transcript.opened + 1
@@ -198,7 +177,7 @@ class Windows:
     def _needs(self) -> int:
         """Tokens that an ordinary reply, the longest result and then the demand for an answer may take."""
         reply = min(self._config.sampling.max_tokens, self._model.context // 8)
-        return reply + self._performer.result_tokens + ROOM_TO_ANSWER
+        return reply + self._longest_result + ROOM_TO_ANSWER
 
     async def fold(self, reason: Trigger) -> None:
         """Replace the window by memory; nothing changes until the new one is small enough, and logged.
@@ -278,10 +257,10 @@ class Windows:
     async def _memory_segment(self, memory: Memory, left: int, *, stuck: bool) -> Segment:
         """Memory and the tools at hand as the text that the new window goes on from, within `left` tokens."""
         tokens = self._room(left)
-        granted = self._performer.granted
-        names = dict.fromkeys([*memory.tools[-_CARDS_AFTER_FOLD:], *self._performer.found])
+        granted = self._reach.granted
+        names = dict.fromkeys([*memory.tools[-_CARDS_AFTER_FOLD:], *self._reach.found])
         at_hand = [granted[name] for name in names if name in granted and name != RECALL]
-        cards = "\n".join(tool.spec.card for tool in at_hand if self._abilities.search)
+        cards = "\n".join(tool.spec.card for tool in at_hand if self._searches)
         for share in (1.0, 0.7, 0.45, 0.25):
             limit = int(tokens * BYTES_PER_TOKEN * share)
             shown = clipped(cards, limit // 2)
