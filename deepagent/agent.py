@@ -380,7 +380,9 @@ class Agent:
         names = {role: name for role, name in self._models.items() if isinstance(name, str)}
         tools = [dict(one) if isinstance(one, Mapping) else one for one in self._sources]
         named = tuple(one for one in tools if isinstance(one, str) or (isinstance(one, dict) and _is_json(one)))
-        return Sources(model=names.get("main"), auxiliary=names.get("auxiliary"), tools=named)
+        return Sources(
+            model=names.get("main"), auxiliary=names.get("auxiliary"), vision=names.get("vision"), tools=named
+        )
 
     def _dialect(self, model: Model, abilities: Abilities) -> Dialect:
         """How actions are spelled: as functions where the model takes them, unless the settings say otherwise."""

@@ -151,6 +151,7 @@ class Session:
             model=self._model.name,
             context=self._model.context,
             settings=self._config.model_dump(mode="json"),
+            sources=self._means.sources,
             rebuilt=tuple(rebuilt.steps),
             diverged=tuple(rebuilt.diverged),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -46,19 +48,28 @@ def given_by_options(model: str | None = None, sets: list[str] | None = None, ju
 
 def settings_from(config: Path | None, options: list[Given], unsafe: bool) -> RunConfig:
     """Settings: options over the environment over the file over defaults."""
-    merged = effective(config, options)
-    refuse_unasked(merged, unsafe)
-    if not unsafe:
-        return merged.settings
-    say("warning: code runs without confinement: the model can read, change and send whatever you can")
-    return effective(config, [*options, Given(_UNSAFE, True, "--unsafe-execute")]).settings
+    return walled(partial(effective, config), options, unsafe)
 
 
-def refuse_unasked(merged: Merged[RunConfig], unsafe: bool) -> None:
-    """Code without walls is asked for on the command line, each time, or not at all."""
-    if merged.settings.agent.sandbox.unsafe and not unsafe:
-        where = merged.origin(_UNSAFE)
+def walled(merged: Callable[[Sequence[Given]], Merged[RunConfig]], options: Sequence[Given], unsafe: bool) -> RunConfig:
+    """Settings with code behind walls; without them only where that is asked for on the command line, each time.
+
+    Args:
+        merged: the settings with options over them.
+        options: what the command line says.
+        unsafe: whether it says that code runs without walls.
+
+    Raises:
+        UsageError: something else asks for it.
+    """
+    if unsafe:
+        say("warning: code runs without confinement: the model can read, change and send whatever you can")
+        options = [*options, Given(_UNSAFE, True, "--unsafe-execute")]
+    made = merged(options)
+    if made.settings.agent.sandbox.unsafe and not unsafe:
+        where = made.origin(_UNSAFE)
         raise UsageError(f"{where}: running code without walls must be asked for each time: --unsafe-execute")
+    return made.settings
 
 
 def wearing(settings: RunConfig, adapter: Path | None) -> RunConfig:

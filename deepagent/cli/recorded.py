@@ -15,12 +15,17 @@ def settings_of(store: RunStore, run: str, model: str | None = None) -> RunConfi
     Raises:
         UsageError: its model was given as an object of Python.
     """
-    events = [one.event for one in store.events(run)]
-    started = events[0]
-    latest = next((event for event in reversed(events) if isinstance(event, Resumed)), started)
-    model = model or (started.sources.model if isinstance(started, Started) else None)
-    if not isinstance(started, Started) or model is None:
-        raise UsageError(f"run {run} was begun in Python, or by an older version: say with which --model and --config")
-    agent = validate(latest.settings if isinstance(latest, (Started, Resumed)) else {}, AgentConfig, where=f"run {run}")
-    sources = started.sources
-    return RunConfig(model=model, auxiliary=sources.auxiliary, tools=sources.tools, agent=agent)
+    settings, sources = {}, None
+    for event in (one.event for one in store.events(run)):
+        if isinstance(event, (Started, Resumed)):
+            settings, sources = event.settings, event.sources or sources
+    model = model or (sources.model if sources else None)
+    if sources is None or model is None:
+        raise UsageError(f"the model of run {run} was given in Python: name one with --model and --config")
+    return RunConfig(
+        model=model,
+        auxiliary=sources.auxiliary,
+        vision=sources.vision,
+        tools=sources.tools,
+        agent=validate(settings, AgentConfig, where=f"run {run}"),
+    )

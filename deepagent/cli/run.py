@@ -19,8 +19,8 @@ from deepagent.cli.options import (
     StoreOption,
     UnsafeOption,
     given_by_options,
-    refuse_unasked,
     settings_from,
+    walled,
     wearing,
 )
 from deepagent.cli.recorded import settings_of
@@ -127,9 +127,7 @@ def recorded(
         model = next((given.value for given in options if given.key == ("model",)), None)
         settings = settings_of(opened, run, model)
     own = Given((), settings.model_dump(exclude_unset=True), f"run {run}")
-    merged = merge([own, *options], RunConfig)
-    refuse_unasked(merged, unsafe)
-    return run, merged.settings
+    return run, walled(lambda more: merge([own, *more], RunConfig), options, unsafe)
 
 
 def existing_store(path: Path | None) -> Path:

@@ -204,6 +204,8 @@ def approve(
         for asked in waiting:
             line = f"step {asked.step}, call {asked.call}: {asked.tool}({asked.arguments})"
             stdout.print(plain(line), soft_wrap=True)
+        if not waiting:
+            raise UsageError(f"no tool call of run {id} waits for approval")
         if step is None:
             raise UsageError(
                 f"{len(waiting)} tool calls of run {id} wait for approval; say which with --step and --call"

@@ -118,7 +118,7 @@ class _Watch:
             loop.remove_signal_handler(signal.SIGINT)
             loop.remove_signal_handler(signal.SIGTERM)
         if self._ended is not None and self._ended.status == "interrupted":
-            say(f"{self._ended.reason}; {self._left()}")
+            say(self._left())  # the teller has said why
         return self._ended
 
     async def _tell(self, items: AsyncGenerator[Event | Delta]) -> None:

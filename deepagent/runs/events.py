@@ -32,11 +32,13 @@ class Sources(Frozen):
     Attributes:
         model: the name of the main model, or None where it was given as an object.
         auxiliary: of the auxiliary model.
+        vision: of the model that looks at images.
         tools: names or settings of the tool sources; those that were given as objects are left out.
     """
 
     model: str | None = None
     auxiliary: str | None = None
+    vision: str | None = None
     tools: tuple[str | dict[str, Any], ...] = ()
 
 
@@ -73,6 +75,7 @@ class Resumed(Frozen):
 
     Attributes:
         settings: the agent's settings from here on.
+        sources: where model and tools come from from here on; None in logs of versions that did not say so.
         rebuilt: steps whose code was run again, with the recorded results of its tool calls, to bring the
             interpreter's variables back.
         diverged: those of them that printed something else than before, and those that were not run again because
@@ -84,6 +87,7 @@ class Resumed(Frozen):
     model: str
     context: int
     settings: dict[str, Any]
+    sources: Sources | None = None
     rebuilt: tuple[int, ...] = ()
     diverged: tuple[int, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -149,7 +150,7 @@ class Pages:
         if len(asked) != 2:
             raise MissingError("Two runs are compared at a time: select two in the list.")
         left, right = [await self._found(run) for run in asked]
-        pairs = compare(left.steps, right.steps)
+        pairs = await asyncio.to_thread(compare, left.steps, right.steps)  # long runs take a while to align
         split = first_divergence(pairs)
         first = _whole(request, "from")
         return self._page(

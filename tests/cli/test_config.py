@@ -7,7 +7,7 @@ import yaml
 from deepagent.config import RunConfig
 from deepagent.settings import validate
 from tests.cli.conftest import complaint
-from tests.support import answer, execute
+from tests.support import answer, call, execute
 
 
 def test_it_shows_every_setting_with_its_place(deepagent, tmp_path):
@@ -63,6 +63,31 @@ def test_a_run_goes_on_with_its_own_settings_and_options_over_them(deepagent, mo
     assert "the limit of 1 actions is reached" in again.stdout
     more = deepagent("run", "--resume", "last", "--set", "agent.limits.actions=2")
     assert "the limit of 2 actions is reached" in more.stdout
+
+
+def test_what_a_run_was_resumed_with_is_what_it_goes_on_with(deepagent, model, tmp_path):
+    (tmp_path / "tools.py").write_text('def lamp() -> str:\n    """Lights a lamp."""\n    return \'lit\'\n')
+    limit = ("--set", "agent.limits.actions=1")
+    assert deepagent("run", "Do it.", "-m", model(execute("print(1)"), "</answer>"), *limit).returncode == 1
+    other = model(call("lamp"), "</answer>", answer("the other's"))
+    options = ("-m", other, "-t", "python:tools.py", "--set", "agent.limits.actions=2")
+    assert deepagent("run", "--resume", "last", *options).returncode == 1
+    last = deepagent("run", "--resume", "last", "--set", "agent.limits.actions=9")
+    assert "the other's" in last.stdout, last.stdout + last.stderr
+    shown = deepagent("runs", "show", "last").stdout
+    assert "lit" in shown
+    assert "There is no tool" not in shown
+
+
+def test_code_without_walls_can_be_asked_for_when_a_run_goes_on(deepagent, model, tmp_path):
+    bare = {"PATH": str(tmp_path)}
+    stuck = deepagent("run", "Do it.", "-m", model(execute("print(6*7)"), answer("42")), env=bare)
+    assert "--unsafe-execute" in complaint(stuck, 1)
+    done = deepagent("run", "--resume", "last", "--unsafe-execute", env=bare)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("warning: code runs without confinement")
+    again = deepagent("runs", "fork", "last", "--at", "1", env=bare)
+    assert "running code without walls must be asked for each time" in complaint(again, 2)
 
 
 def test_running_without_walls_cannot_be_set_only_asked_for(deepagent):

@@ -109,7 +109,7 @@ def test_ctrl_c_stops_after_the_step_and_says_how_to_go_on(begun, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == f"{STOPPING}stopped after step 1, as asked; go on: deepagent run --resume {run}\n"
+    assert errors == f"{STOPPING}go on: deepagent run --resume {run}\n", "its end on stdout says why"
     with RunStore(tmp_path / "runs.sqlite") as store:
         kinds = {recorded.event.kind: recorded.event for recorded in store.events(run)}
     assert kinds["observed"].observation.text == "begun\ndone", "the step was done to its end"

@@ -78,6 +78,12 @@ def test_a_mistyped_store_is_not_created(deepagent, tmp_path):
     assert not (tmp_path / "typo.sqlite").exists()
 
 
+async def test_approving_where_no_call_waits_is_told(deepagent, tmp_path):
+    recording = await record([answer("42")], tmp_path)
+    done = deepagent("runs", "approve", "last")
+    assert f"no tool call of run {recording.run.id} waits for approval" in complaint(done, 2)
+
+
 def test_no_runs_yet_is_no_error_for_a_list_but_for_last(deepagent):
     assert deepagent("runs", "list").returncode == 0
     assert "no runs in" in complaint(deepagent("runs", "show", "last"), 2)

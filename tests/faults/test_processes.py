@@ -110,9 +110,9 @@ def held(server: ScriptServer) -> threading.Event:
 
 def begin(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """The command in a process; what it says on stderr is in `said(folder)`, also while it runs."""
-    with (folder / "stderr.txt").open("w") as stderr:
+    with (folder / "stdout.txt").open("w") as stdout, (folder / "stderr.txt").open("w") as stderr:
         return subprocess.Popen(
-            command(*arguments), env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr, text=True
+            command(*arguments), env=environment, cwd=folder, stdout=stdout, stderr=stderr, text=True
         )
 
 
@@ -147,7 +147,9 @@ def test_sigint_once_lets_the_step_end_and_then_stops(deepagent, environment, tm
         finally:
             let_go.set()
         assert process.wait(50) == 130
-        assert "stopped after step 1, as asked; go on: deepagent run --resume" in said(tmp_path)
+        assert "\ngo on: deepagent run --resume" in said(tmp_path)
+        told = (tmp_path / "stdout.txt").read_text() + said(tmp_path)
+        assert told.count("stopped after step 1, as asked") == 1
         assert logged(tmp_path) == ("interrupted", [1]), "the step has ended, and no other was begun"
         assert server.asked == 1
         assert deepagent("run", "--resume", "last").returncode == 0

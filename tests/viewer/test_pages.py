@@ -1,11 +1,14 @@
 """The pages, as a browser receives them."""
 
 import re
+import threading
 
 import pytest
 
 from deepagent.actions import Answer, Search
 from deepagent.runs.events import Resumed
+from deepagent.viewer import pages
+from deepagent.viewer.differences import compare
 from deepagent.viewer.pages import CHUNK
 from tests.support import answer, call, execute, record
 from tests.viewer.runs import HOSTILE, HUGE, begin, end, fold, step, write_run
@@ -180,6 +183,20 @@ def test_two_runs_stand_side_by_side(page, store):
     rows = re.findall(r'<tr class="([^"]+)" id="pair-(\d+)"', text)
     assert rows == [("same", "0"), ("same", "1"), ("differs split", "2"), ("differs", "3")]
     assert 'href="?run=' in text
+
+
+def test_runs_are_aligned_beside_the_event_loop(page, store, monkeypatch):
+    threads = []
+
+    def aligned(left, right):
+        threads.append(threading.current_thread().name)
+        return compare(left, right)
+
+    monkeypatch.setattr(pages, "compare", aligned)
+    monkeypatch.setattr(pages, "first_divergence", lambda pairs: threads.append(threading.current_thread().name))
+    assert page.get(f"/compare?run={write_run(store, 1)}&run={write_run(store, 1)}").status_code == 200
+    beside, loop = threads
+    assert beside != loop
 
 
 def test_a_run_that_went_on_tells_both_lives(page, store):
