@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import difflib
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from deepagent.errors import IndexFormatError, OperatorError, ToolDefinitionError
@@ -15,6 +15,7 @@ from deepagent.reranking import Reranker
 from deepagent.retrieval import Encoder, Hit, ToolIndex
 from deepagent.tools import Tool
 from deepagent.toolsets.functions import in_daemon_thread
+from deepagent.toolsets.indexed import IndexedTools
 
 
 class Catalogue:
@@ -26,6 +27,8 @@ class Catalogue:
         cache: folder in which built indexes are kept between runs; None keeps none.
         indexing: told when texts are about to be encoded, with their number.
         reranker: puts first what a model chooses among the tools that were found.
+        indexed: tools of an index on disk, beside which the others are found; it has its encoder. A tool of the same
+            name as one of the others is not there.
 
     Raises:
         ToolDefinitionError: two tools have one name.
@@ -39,6 +42,7 @@ class Catalogue:
         cache: Path | None = None,
         indexing: Callable[[int], None] = lambda count: None,
         reranker: Reranker | None = None,
+        indexed: IndexedTools | None = None,
     ) -> None:
         fixed = () if callable(tools) else tuple(tools)
         self._source = tools if callable(tools) else lambda: fixed
@@ -49,6 +53,7 @@ class Catalogue:
         self._cache = cache
         self._indexing = indexing
         self._reranker = reranker
+        self._indexed = indexed
         self._tools  # noqa: B018 (what is wrong with the names is known before a run begins)
 
     @property
@@ -68,17 +73,25 @@ class Catalogue:
         return known
 
     def __len__(self) -> int:
-        return len(self._tools)
+        own = self._tools
+        if self._indexed is None:
+            return len(own)
+        index = self._indexed.index
+        return len(index) + sum(name not in index for name in own)
 
-    @property
-    def tools(self) -> list[Tool]:
-        """All tools."""
-        return list(self._tools.values())
+    def __iter__(self) -> Iterator[Tool]:
+        """All tools; those of an index last, since it may hold very many."""
+        own = self._tools
+        yield from own.values()
+        for name in self._indexed.index.names if self._indexed else ():
+            if name not in own and (tool := self.get(name)) is not None:
+                yield tool
 
     def get(self, name: str) -> Tool | None:
-        """The tool of this name, also under its name as a Python identifier."""
-        found = self._tools.get(name)
-        return found or next((tool for tool in self._tools.values() if tool.spec.identifier == name), None)
+        """The tool of this name, also under its name as a Python identifier, but for those of an index."""
+        own = self._tools
+        found = own.get(name) or next((tool for tool in own.values() if tool.spec.identifier == name), None)
+        return found or (self._indexed.get(name) if self._indexed and name != RECALL else None)
 
     def nearest(self, name: str) -> list[str]:
         """Known names that look like this one."""
@@ -98,6 +111,8 @@ class Catalogue:
     def _open_or_build(self) -> ToolIndex:
         tools = self._known
         specs = [tool.spec for tool in tools.values()]
+        if self._indexed is not None:
+            return self._indexed.index.updated(specs, progress=self._told)
         encoder = self._encoder()
         folder = self._cache / _fingerprint(encoder.name, tools) if self._cache else None
         previous = None

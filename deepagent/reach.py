@@ -70,8 +70,13 @@ class Reach:
         self._searched.clear()
 
     def get(self, name: str) -> Tool | None:
-        """The tool of a name, found or not, as it is now: it may have changed since it was granted."""
-        return self._catalogue.get(name) or self.granted.get(name)
+        """The tool of a name, found or not, as it is now: it may have changed since it was granted.
+
+        The name may be spelled as a Python identifier, as cards spell it.
+        """
+        if (found := self._catalogue.get(name) or self.granted.get(name)) is not None:
+            return found
+        return next((tool for tool in self.granted.values() if tool.spec.identifier == name), None)
 
     def in_code(self, name: str) -> Tool:
         """The tool that code means by a name which was bound."""

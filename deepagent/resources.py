@@ -25,9 +25,10 @@ from deepagent.retrieval.choice import open_encoder
 from deepagent.runs.store import RunStore
 from deepagent.sandbox import Pool
 from deepagent.tools import Tool
-from deepagent.toolsets.base import Host, Toolset
+from deepagent.toolsets.base import Host, ToolList, Toolset
 from deepagent.toolsets.composition import Composition, Part
 from deepagent.toolsets.functions import tool
+from deepagent.toolsets.indexed import IndexedTools
 from deepagent.toolsets.resolve import open_toolset
 
 ToolSource = Tool | Toolset | Callable[..., Any] | str | Mapping[str, Any]
@@ -77,13 +78,15 @@ async def open_resources(
         opened = await stack.enter_async_context(Models(models))
         host = Host(config.sandbox, opened.get)
         toolsets = [await _open_source(source, host, stack) for source in sources]
+        indexed = _only_index(toolsets)
         encoder = cache(partial(open_encoder, config.encoder))  # one for all catalogues
         reranker = Reranker(partial(opened.get, "auxiliary"), config.rerank) if config.rerank else None
 
         def catalogue(own: Toolset | None = None, only: Collection[str] | None = None) -> Catalogue:
             composition = Composition(reserved=[RECALL])
             for toolset in toolsets if only is None else _part(toolsets, only):
-                composition.add(toolset)
+                if toolset is not indexed:
+                    composition.add(toolset)
             if own is not None:
                 composition.add(own)
             return Catalogue(
@@ -92,6 +95,7 @@ async def open_resources(
                 cache=weights.cache_folder() / "indexes",
                 indexing=indexing,
                 reranker=reranker,
+                indexed=indexed if only is None else None,
             )
 
         await opened.get("main")  # what is wrong with it is known before a run begins
@@ -122,13 +126,24 @@ async def _open_source(source: ToolSource, host: Host, stack: AsyncExitStack) ->
     return toolset
 
 
+def _only_index(toolsets: Iterable[Tool | Toolset]) -> IndexedTools | None:
+    found = [toolset for toolset in toolsets if isinstance(toolset, IndexedTools)]
+    if len(found) > 1:
+        raise UsageError("an agent searches one index; make one of all sources with `deepagent index build`")
+    return next(iter(found), None)
+
+
 def _part(toolsets: Iterable[Tool | Toolset], names: Collection[str]) -> list[Tool | Toolset]:
     """The tools of these names."""
-    return [
-        Part(toolset, names) if not isinstance(toolset, Tool) else toolset
-        for toolset in toolsets
-        if not isinstance(toolset, Tool) or toolset.name in names
-    ]
+    parts: list[Tool | Toolset] = []
+    for toolset in toolsets:
+        if isinstance(toolset, Tool):
+            parts += [toolset] if toolset.name in names else []
+        elif isinstance(toolset, IndexedTools):  # one by one: it may hold very many
+            parts.append(ToolList(toolset.name, [tool for name in names if (tool := toolset.get(name)) is not None]))
+        else:
+            parts.append(Part(toolset, names))
+    return parts
 
 
 def default_store() -> Path:

@@ -91,7 +91,7 @@ class Windows:
     async def _tools_to_show(self) -> list[Tool]:
         """All tools, or those that fit the task best where they are too many."""
         if len(self._catalogue) <= self._config.cards:
-            return self._catalogue.tools
+            return list(self._catalogue)
         hits = await self._catalogue.search(self._task, self._config.found)
         found = (self._catalogue.get(hit.spec.name) for hit in hits)
         return [tool for tool in found if tool is not None]

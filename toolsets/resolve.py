@@ -103,6 +103,12 @@ def _openapi(given: Where, host: Host) -> Toolset:
     return OpenApi(settings_of(given, OpenApiConfig, read))
 
 
+def _index(given: Where, host: Host) -> Toolset:
+    from deepagent.toolsets.indexed import IndexConfig, open_indexed
+
+    return open_indexed(settings_of(given, IndexConfig, lambda where: {"folder": where}), host)
+
+
 def _mcp(given: Where, host: Host) -> Toolset:
     from deepagent.toolsets.mcp import McpConfig, McpServer
 
@@ -133,6 +139,7 @@ KINDS: dict[str, Opener] = {
     "toolhop": _toolhop,
     "python": _python,
     "openapi": _openapi,
+    "index": _index,
     "mcp": _mcp,
     "research": _research,
     "toolbench": _toolbench,
@@ -147,6 +154,7 @@ _SPELLINGS = [
     "python:FILE.py",
     "python:MODULE",
     "openapi:FILE[#SERVER]",
+    "index:FOLDER",
     "mcp:COMMAND",
     "mcp:URL",
     "research[:FOLDER]",

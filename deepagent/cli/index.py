@@ -21,14 +21,14 @@ from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr
 from deepagent.config import effective
 from deepagent.errors import UsageError
 from deepagent.models.roles import Models
-from deepagent.retrieval import HashEncoder, Hit, ToolIndex
+from deepagent.retrieval import Hit, ToolIndex
 from deepagent.retrieval.catalogue import json_objects
-from deepagent.retrieval.choice import TUNED, open_encoder
+from deepagent.retrieval.choice import TUNED, open_encoder, open_index
 from deepagent.retrieval.segment import Record, record_of
 from deepagent.retrieval.storage import building, read_manifest
 from deepagent.retrieval.text import clean
-from deepagent.sources import expand, read_sources
 from deepagent.toolsets.base import Host
+from deepagent.toolsets.sources import expand, read_sources
 
 if TYPE_CHECKING:
     from deepagent.retrieval.encoders import Progress
@@ -229,13 +229,6 @@ async def _host() -> AsyncIterator[Host]:
     settings = effective().settings
     async with Models(settings.roles) as models:
         yield Host(settings.agent.sandbox, models.get)
-
-
-def open_index(folder: Path, encoder: str | None = None) -> ToolIndex:
-    """Open an index with the encoder that is named, or with the one of ours that made it."""
-    if encoder is None:
-        encoder = "hash" if read_manifest(folder).encoder == HashEncoder().name else TUNED
-    return ToolIndex.open(folder, open_encoder(encoder))
 
 
 def _table(hits: list[Hit]) -> Table:

@@ -41,7 +41,9 @@ def run(
     adapter: AdapterOption = None,
     tools: Annotated[
         list[str] | None,
-        typer.Option("--tools", "-t", help="Tool source: python:FILE.py, openapi:FILE, mcp:COMMAND. Repeatable."),
+        typer.Option(
+            "--tools", "-t", help="Tool source: python:FILE.py, openapi:FILE, index:FOLDER, mcp:COMMAND. Repeatable."
+        ),
     ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -155,7 +157,7 @@ def _read_task(given: str) -> str:
 
 def say_indexing(count: int) -> None:
     """Say why nothing happens for a while."""
-    say(f"embedding {count} tools for search (once; kept for later runs)")
+    say(f"embedding {count} tools for search")
 
 
 def exit_code(ended: Ended | None) -> int:

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from deepagent.cli.index import OpenedEncoderOption, open_index
+from deepagent.cli.index import OpenedEncoderOption
 from deepagent.cli.terminal import plain, say, stdout
 from deepagent.config import effective
 from deepagent.errors import UsageError
-from deepagent.sources import expand
+from deepagent.retrieval.choice import open_index
 from deepagent.toolsets.base import Host
+from deepagent.toolsets.indexed import IndexedTools, named
 
 app = typer.Typer(help="Serve an index to other programs.", no_args_is_help=True)
 
@@ -63,9 +64,8 @@ def tools(
         raise UsageError(f"the service needs {error.name}: pip install 'deepagent[serve]'") from error
     opened = open_index(index, encoder)
     settings = effective().settings
-    sources = [source.where for source in expand(call or ())]
-    lent = Host(settings.agent.sandbox)
-    caller = Caller(opened, sources, lent, unsafe=unsafe_calls, seconds=settings.agent.tool_seconds)
+    indexed = IndexedTools(opened, named(call or ()), Host(settings.agent.sandbox))
+    caller = Caller(indexed, unsafe=unsafe_calls, seconds=settings.agent.tool_seconds)
     searcher = BatchSearch(opened)
     if stdio:
         asyncio.run(serve_stdio(searcher, caller))

@@ -220,7 +220,7 @@ async def _setup(plan: Plan, benchmark: AnyBenchmark, tasks: tuple[BenchmarkTask
     opening = await agent.instructions()
     said = [message.model_dump_json() for message in opening.messages]
     offered = [function.model_dump_json() for function in opening.functions]
-    specs = sorted(tool.spec.model_dump_json() for tool in agent.catalogue.tools)
+    specs = sorted(tool.spec.model_dump_json() for tool in agent.catalogue)
     named: dict[Role, str | None] = {
         "auxiliary": plan.run.auxiliary, "judge": plan.run.judge, "vision": plan.run.vision
     }  # fmt: skip

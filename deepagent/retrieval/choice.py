@@ -1,4 +1,4 @@
-"""Which encoder: by name, by folder, or a plugin's."""
+"""Which encoder: by name, by folder, or a plugin's; for an index on disk, the one that made it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from deepagent import plugins
 from deepagent.errors import UsageError
 from deepagent.retrieval.encoders import Encoder, HashEncoder, SentenceEncoder
+from deepagent.retrieval.index import ToolIndex
 from deepagent.retrieval.onnx import MODEL, OnnxEncoder
+from deepagent.retrieval.storage import read_manifest
 
 TUNED = "minilm-tools"
 """The encoder that comes with the package: MiniLM tuned on tool search. See `weights/minilm-tools/MODEL_CARD.md`."""
@@ -44,3 +46,15 @@ def open_encoder(name: str = TUNED) -> Encoder:
         names = plugins.known("encoders", ENCODERS)
         raise UsageError(f"no encoder is called {name!r}, and it is no folder either; known are {names}")
     return OnnxEncoder(folder) if (folder / MODEL).is_file() else SentenceEncoder(folder)
+
+
+def open_index(folder: Path, encoder: str | None = None) -> ToolIndex:
+    """Open an index with the encoder that is named, or with the one of ours that made it.
+
+    Raises:
+        UsageError: there is no such encoder.
+        IndexFormatError: there is no index, it is damaged, or another encoder made it.
+    """
+    if encoder is None:
+        encoder = "hash" if read_manifest(folder).encoder == HashEncoder().name else TUNED
+    return ToolIndex.open(folder, open_encoder(encoder))

@@ -256,6 +256,11 @@ class ToolIndex:
         return hits
 
     @property
+    def names(self) -> Iterator[str]:
+        """The names of all tools."""
+        return (name.decode("utf-8", "surrogatepass") for name, _ in self._named())
+
+    @property
     def specs(self) -> tuple[ToolSpec, ...]:
         """All tools, in order of their names. They are read from disk, which takes a while for very many."""
         return tuple(self._entry(row).spec for _, row in sorted(self._named()))

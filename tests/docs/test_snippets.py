@@ -23,6 +23,7 @@ from typer.core import TyperGroup
 from deepagent.cli.main import app
 from deepagent.config import RunConfig
 from deepagent.settings import validate
+from deepagent.toolsets.indexed import IndexConfig
 from deepagent.toolsets.mcp import McpConfig
 from deepagent.toolsets.openapi.toolset import OpenApiConfig
 from deepagent.toolsets.research.config import ResearchConfig
@@ -30,7 +31,13 @@ from deepagent.toolsets.simulated import SimulatedConfig
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted(path for path in ROOT.glob("docs/**/*.md") if path.parent.name != "reference")]
-SOURCES = {"openapi": OpenApiConfig, "mcp": McpConfig, "research": ResearchConfig, "simulated": SimulatedConfig}
+SOURCES = {
+    "openapi": OpenApiConfig,
+    "index": IndexConfig,
+    "mcp": McpConfig,
+    "research": ResearchConfig,
+    "simulated": SimulatedConfig,
+}
 COMMAND = re.compile(r"^(\$ )?([A-Z_]+=\S+ )*(deepagent|make|pip|python|curl|docker|apt-get|npm) ")
 ELSEWHERE = {"plugins.md": "tests/test_plugins.py installs the whole example"}
 SCRIPTED = """

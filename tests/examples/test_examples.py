@@ -61,22 +61,25 @@ def test_openapi_catalogue(example, model, tmp_path):  # noqa: F811
     def count_pets(kind: str) -> dict[str, int]:
         return {"count": {"cats": 3, "dogs": 5}[kind]}
 
+    for thing in ("cages", "collars", "bowls", "leads", "baskets", "brushes"):  # more than are shown in a prompt
+        app.post(f"/{thing}", operation_id=f"order_{thing}", summary=f"Order {thing}")(lambda: "ordered")
     (tmp_path / "pets.json").write_text(json.dumps(app.openapi()))
-    counted = {"name": "count_pets", "arguments": {"kind": "dogs"}}
     with serving(app) as server:
         url = model(
-            call("search_tools", query="number of pets for sale"),
-            f"<tool_call>{json.dumps({'name': 'call_tool', 'arguments': counted})}</tool_call>",
+            "<tool_search>number of pets for sale</tool_search>",
+            call("count_pets", kind="dogs"),
+            call("order_bowls"),
             answer("5"),
         )
         told = example("openapi_catalogue", "How many dogs?", "--source", f"openapi:pets.json#{server}", "--model", url)
-    assert told.splitlines()[-1] == "5 (answered, 3 steps)"
-    assert "1 tools in" in told
+    assert told.splitlines()[-1] == "5 (answered, 4 steps)"
+    assert "7 tools in" in told
     with RunStore(tmp_path / "runs.sqlite") as store:
         events = [recorded.event for recorded in store.events(store.runs()[0].id)]
     said = [event.observation.text for event in events if isinstance(event, Observed)]
     assert "count_pets" in said[0]
-    assert '"count":5' in said[1].replace(" ", "").replace("\\", ""), "the server was called, through the index"
+    assert '"count":5' in said[1].replace(" ", ""), "the server was called, through the index"
+    assert "not approved" in said[2], "what changes something was not asked for"
 
 
 def test_long_task(tmp_path, monkeypatch):

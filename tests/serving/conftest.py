@@ -7,8 +7,8 @@ from subprocess import PIPE, Popen
 import pytest
 
 from deepagent.retrieval import HashEncoder, ToolIndex
-from deepagent.sources import expand, read_sources
 from deepagent.toolsets.base import Host
+from deepagent.toolsets.sources import expand, read_sources
 
 CODE = '''
 from deepagent import tool

@@ -22,6 +22,7 @@ from deepagent.serving.batching import BatchSearch
 from deepagent.serving.calls import Caller
 from deepagent.serving.server import Server
 from deepagent.toolsets.base import Host
+from deepagent.toolsets.indexed import IndexedTools, named
 from tests.toolsets.servers import serving
 
 from .conftest import command
@@ -75,7 +76,9 @@ def test_what_is_asked_is_checked(folder: Path, body: Any, status: int, told: st
 def served(folder: Path, token: str | None = None) -> Any:
     index = ToolIndex.open(folder / "index", HashEncoder())
     hosts = frozenset({"127.0.0.1"}) if token is None else None
-    return serving(create_app(BatchSearch(index), Caller(index, [], Host()), token=token, hosts=hosts))
+    return serving(
+        create_app(BatchSearch(index), Caller(IndexedTools(index, named([]), Host())), token=token, hosts=hosts)
+    )
 
 
 def test_a_token_is_needed_where_there_is_one(folder: Path):
@@ -122,7 +125,7 @@ def test_a_body_without_a_length_is_limited_too(folder: Path, path: str):
 def test_beyond_this_machine_a_token_must_be_given(folder: Path):
     index = ToolIndex.open(folder / "index", HashEncoder())
     with pytest.raises(UsageError, match="must show a token"):
-        Server(BatchSearch(index), Caller(index, [], Host()), "0.0.0.0", 0, None)
+        Server(BatchSearch(index), Caller(IndexedTools(index, named([]), Host())), "0.0.0.0", 0, None)
     told = subprocess.run(command(folder / "index", "--host", "0.0.0.0"), capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert "give --token" in " ".join(told.stderr.split())

@@ -15,8 +15,8 @@ from deepagent.retrieval import HashEncoder, ToolIndex
 from deepagent.serving.batching import BatchSearch
 from deepagent.serving.calls import Caller
 from deepagent.serving.mcp import mcp_server
-from deepagent.sources import expand
 from deepagent.toolsets.base import Host
+from deepagent.toolsets.indexed import IndexedTools, named
 
 from .conftest import command
 
@@ -25,10 +25,10 @@ from .conftest import command
 async def connected(folder: Path, *, sources: bool = True, unsafe: bool = False) -> AsyncIterator[Client]:
     """A client of the server, in this process."""
     index = ToolIndex.open(folder / "index", HashEncoder())
-    named = [source.where for source in expand([str(folder / "mine.py")])] if sources else []
+    may_call = named([str(folder / "mine.py")] if sources else [])
     async with (
         BatchSearch(index) as searcher,
-        Caller(index, named, Host(), unsafe=unsafe) as caller,
+        Caller(IndexedTools(index, may_call, Host()), unsafe=unsafe) as caller,
         Client(mcp_server(searcher, caller)) as client,
     ):
         yield client

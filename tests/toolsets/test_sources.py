@@ -7,8 +7,8 @@ import pytest
 
 from deepagent.errors import UsageError
 from deepagent.retrieval import Entry, HashEncoder, ToolIndex
-from deepagent.sources import expand, read_sources
 from deepagent.toolsets.base import Host
+from deepagent.toolsets.sources import expand, read_sources
 
 
 def document(path: Path) -> Path:
