@@ -59,7 +59,8 @@ class AgentConfig(BaseModel):
     search: Literal["asked", "before"] = "asked"
     """The model searches for tools when it wants to, or those that fit the task are shown before it begins."""
     doubts: bool = True
-    """Tell the model once what speaks against an answer before it counts: nothing was looked up, a part is missing."""
+    """Tell the model what speaks against an answer before it counts, such as that nothing was looked up or that a part
+    is missing; four times in a run at most."""
     guidance: str = ""
     """What the model is told besides how to act, such as a strategy."""
     example: bool = True

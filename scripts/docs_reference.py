@@ -21,6 +21,7 @@ from deepagent.cli.main import app
 from deepagent.config import RunConfig
 from deepagent.evaluation.plan import Baseline
 from deepagent.models.config import EmbeddedConfig, HttpConfig, TransformersConfig, VllmConfig
+from deepagent.toolsets.indexed import IndexConfig
 from deepagent.toolsets.mcp import McpConfig
 from deepagent.toolsets.openapi.toolset import OpenApiConfig
 from deepagent.toolsets.research.config import ResearchConfig
@@ -37,7 +38,7 @@ SEAMS = {
 }
 SETTINGS: dict[str, list[type[BaseModel]]] = {
     "A model's file": [HttpConfig, EmbeddedConfig, VllmConfig, TransformersConfig],
-    "Tool sources": [OpenApiConfig, McpConfig, ResearchConfig, SimulatedConfig],
+    "Tool sources": [OpenApiConfig, IndexConfig, McpConfig, ResearchConfig, SimulatedConfig],
     "A baseline's file": [Baseline],
     "A training recipe": [Recipe],
 }

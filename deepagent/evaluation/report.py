@@ -50,6 +50,9 @@ def write(evaluations: Sequence[Evaluation], results: ResultStore, to: Path, *, 
     Raises:
         UsageError: the viewer's URL is none, or a file cannot be written.
     """
+    beside = to.with_suffix(".json")
+    if to == beside:
+        raise UsageError(f"report {to}: the figures go there as JSON; give the page another name")
     if urlsplit(viewer).scheme not in ("http", "https"):
         raise UsageError(f"{viewer!r} is no URL of a viewer: write http://host:port")
     summaries: list[Summary] = []
@@ -73,7 +76,6 @@ def write(evaluations: Sequence[Evaluation], results: ResultStore, to: Path, *, 
         )
     )
     figures = {"version": __version__, "evaluations": [summary.model_dump(mode="json") for summary in summaries]}
-    beside = to.with_suffix(".json")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(page, encoding="utf-8")

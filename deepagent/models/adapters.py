@@ -86,9 +86,14 @@ def as_gguf(folder: Path, base: Path, cache: Path) -> Path:
 def _write(content: bytes, config: dict[str, Any], base: Path, file: Path) -> None:
     try:
         import gguf
+        from safetensors import SafetensorError
         from safetensors.numpy import load
     except ImportError as error:
         raise UsageError(f"adapters need {error.name}: pip install 'deepagent[train]'") from error
+    try:
+        pairs = load(content)
+    except SafetensorError as error:
+        raise ValueError(f"{WEIGHTS} is damaged ({error})") from error
     about = gguf.GGUFReader(base)
     arch = str(_told_by(about, "general.architecture"))
     blocks = int(_told_by(about, f"{arch}.block_count"))
@@ -96,7 +101,7 @@ def _write(content: bytes, config: dict[str, Any], base: Path, file: Path) -> No
         "q_proj": int(_told_by(about, f"{arch}.attention.head_count")),
         "k_proj": int(_told_by(about, f"{arch}.attention.head_count_kv")),
     }
-    kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
+    kind = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}[arch]
     names = gguf.get_tensor_name_map(kind, blocks)
     shapes = {tensor.name: tuple(reversed(tensor.shape.tolist())) for tensor in about.tensors}
     rank, alpha = config["r"], float(config.get("lora_alpha", config["r"]))
@@ -105,7 +110,7 @@ def _write(content: bytes, config: dict[str, Any], base: Path, file: Path) -> No
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     # The engine scales by alpha / rank; rank-stabilised adapters are made for alpha / sqrt(rank).
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha * math.sqrt(rank) if config.get("use_rslora") else alpha)
-    for name, values in load(content).items():
+    for name, values in pairs.items():
         module, _, side = name.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".lora_")
         ours = names.get_name(module)
         if side not in ("A", "B") or ours is None or f"{ours}.weight" not in shapes:

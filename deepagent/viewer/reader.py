@@ -39,7 +39,7 @@ class Reader:
     async def timeline(self, run: str) -> Timeline | None:
         """The run as it stands in the store now, or None where there is none.
 
-        Many events take a while to read, so that is done in a thread. Only the event loop touches a timeline.
+        Many events take a while to read, so that is done in a thread. Only the event loop changes a timeline.
         """
         try:
             if not self.store.length(run):

@@ -10,6 +10,7 @@ from deepagent.budget import Limits
 from deepagent.config import RunConfig
 from deepagent.dialects import Abilities, TagsDialect, spelled
 from deepagent.errors import ConfigError, UsageError
+from deepagent.evaluation import registry
 from deepagent.evaluation.plan import Plan, baselines, make_plan, opened, read_baseline
 
 RUN = RunConfig(model="empty", agent=AgentConfig(encoder="hash"))
@@ -49,6 +50,11 @@ def test_a_baseline_can_be_a_file(tmp_path):
 def test_every_baseline_can_be_used_and_says_what_it_is(name):
     assert len(read_baseline(name).about) > 10
     assert plan(baseline=name).baseline == name
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_every_benchmark_says_what_it_asks_for(name):
+    assert len(registry.get_class(name).about) > 10
 
 
 def test_labelled_tools_are_all_shown_and_open_ones_searched():

@@ -107,6 +107,11 @@ def test_a_viewer_that_is_no_url_and_a_file_that_cannot_be_written_are_told(tmp_
         written(tmp_path, [], evaluation())
 
 
+def test_the_page_and_its_figures_cannot_be_one_file(tmp_path):
+    with ResultStore(tmp_path / "results.sqlite") as store, pytest.raises(UsageError, match="another name"):
+        report.write([], store, tmp_path / "r.json", viewer=report.VIEWER)
+
+
 def test_bars_are_as_long_as_their_values():
     half, whole = (Estimate(mean=mean, low=mean, high=mean, tasks=2) for mean in (0.5, 1.0))
     drawn = charts.bars(

@@ -49,6 +49,24 @@ def test_what_the_engine_has_no_place_for_is_refused(tmp_path: Path):
         as_gguf(adapter(tmp_path / "dora", use_dora=True), tmp_path / "base.gguf", tmp_path / "cache")
 
 
+def test_a_damaged_adapter_and_unheard_of_weights_are_told_apart_from_crashes(tmp_path: Path):
+    gguf = pytest.importorskip("gguf")
+    numpy = pytest.importorskip("safetensors.numpy")
+    folder, base = adapter(tmp_path / "lora"), tmp_path / "base.gguf"
+    (folder / "adapter_model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(WeightsError, match=r"adapter_model\.safetensors is damaged"):
+        as_gguf(folder, base, tmp_path / "cache")
+    numpy.save_file({}, folder / "adapter_model.safetensors")
+    writer = gguf.GGUFWriter(base, "unheard-of")
+    for key in ("block_count", "attention.head_count", "attention.head_count_kv"):
+        writer.add_uint32(f"unheard-of.{key}", 1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(WeightsError, match=r"does not fit base\.gguf: KeyError: 'unheard-of'"):
+        as_gguf(folder, base, tmp_path / "cache")
+
+
 @pytest.mark.weights
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")

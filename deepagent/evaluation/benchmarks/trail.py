@@ -51,6 +51,7 @@ class Trail(Benchmark[TrailConfig]):
     """The benchmark."""
 
     name = "trail"
+    about = "a chain of reports that do not fit into a small window together; asks for what was read first"
     modes = ("labelled",)
     metrics = (
         Metric(name="success", meaning="the answer is the code", binary=True),
