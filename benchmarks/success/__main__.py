@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.success import report
+from benchmarks.success import kept, report
 from benchmarks.success.bench import Order, work
 from benchmarks.success.roster import OURS, PEERS
 from benchmarks.success.sets import HALVES, SETS
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m benchmarks.success", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, default=Path("build/success"), help="folder for what is measured")
+    parser.add_argument("--kept", type=Path, default=kept.FOLDER, help="folder of what the tables in the docs are of")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run what has no result yet")
     run.add_argument("--who", nargs="+", default=[OURS], choices=[OURS, *PEERS])
@@ -41,12 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run.add_argument("--model", default="qwen2.5-coder-1.5b", help="weights")
     run.add_argument("--label", help="what to call this in the tables, such as a state of the code")
     told = commands.add_parser("report", help="the tables of what was run so far")
-    told.add_argument("--write", type=Path, metavar="FILE", help="put them between the marks in this file")
+    told.add_argument("--write", type=Path, metavar="FILE", help="put them between the marks in this file, and keep what they are of")
     options = parser.parse_args(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
     with ResultStore(options.work / "results.sqlite") as results:
+        kept.load(results, options.kept)
         if options.command == "report":
             report.tell(results, options.write)
+            if options.write:
+                kept.save(results, options.kept)
             return
         with RunStore(options.work / "runs.sqlite") as runs:
             for order in orders(options):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.success import report
+from benchmarks.success import kept, report
 from benchmarks.success.__main__ import main
 from deepagent.evaluation.store import ResultStore
 from tests.evaluation.support import evaluation, result
@@ -39,5 +39,15 @@ def test_success_costs_failures_and_pairs(results, tmp_path):
 
 
 def test_the_command_prints_them_where_nothing_was_run(tmp_path, capsys):
-    main(["--work", str(tmp_path), "report"])
+    main(["--work", str(tmp_path), "--kept", str(tmp_path), "report"])
     assert capsys.readouterr().out.startswith("| set | who | half |")
+
+
+def test_what_was_measured_is_kept_in_files_and_told_again_from_them(results, tmp_path):
+    kept.save(results, tmp_path / "kept")
+    with ResultStore(tmp_path / "other.sqlite") as other:
+        kept.load(other, tmp_path / "kept")
+        kept.load(other, tmp_path / "kept")
+        assert other.evaluations() == results.evaluations()
+        for evaluation, _ in results.evaluations():
+            assert other.results(evaluation.id) == results.results(evaluation.id)
