@@ -16,6 +16,7 @@ from deepagent.reach import Reach
 from deepagent.runs.log import WORKSPACE
 from deepagent.runs.steps import Step
 from deepagent.sandbox import Execution, Kernel
+from deepagent.transcript import clipped
 
 KEPT_CHARS = 16_000_000
 """Of a result that is too large to be shown."""
@@ -25,6 +26,8 @@ _RESTARTED = "\nThe interpreter was restarted: all variables are gone."
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
 _NAMED = 8
 """Tools that are named to code that calls what is not there."""
+_BROUGHT, _BROUGHT_CHARS = 6, 240
+"""Calls whose results are shown of code that shows nothing itself, and characters of each."""
 _CELL = re.compile(r"<cell \d+>")
 _GOES_ON = "This run was interrupted and goes on"
 
@@ -123,11 +126,23 @@ class Cells:
             text += f"\nOnly Python's standard library{more} is installed: write it without that module."
         if (unknown := _UNDEFINED.search(done.error or "")) is not None:
             text += self._known_tools(unknown.group(1))
+        elif done.error:
+            text += self._brought(done.output)
         if done.restarted and not done.error:  # an error that cost the interpreter says so itself
             text += _RESTARTED
         elif not text:
-            text = "The code ran and printed nothing. Use print(...) to see a value."
+            text = f"The code ran and printed nothing. Use print(...) to see a value.{self._brought('')}"
         return text
+
+    def _brought(self, output: str) -> str:
+        """What the tools gave that the model has not seen: code that works on it blindly fails on its shape."""
+        lines = (
+            f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())}) -> {text}"
+            for name, arguments, text in self._calls.brought
+            if text not in output
+        )
+        shown = [clipped(line, _BROUGHT_CHARS) for line in dict.fromkeys(lines)][:_BROUGHT]
+        return "\nIts calls gave:\n" + "\n".join(shown) if shown else ""
 
     def _known_tools(self, name: str) -> str:
         """What can be called, where code calls what is not there."""

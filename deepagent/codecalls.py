@@ -58,6 +58,8 @@ class CodeCalls:
         self._next = 1
         self._past: list[ToolUse] = []
         self._finished = False
+        self.brought: list[tuple[str, Arguments, str]] = []
+        """Tool, arguments and result of the calls that succeeded in the code that ran last."""
         self.made = 0
         """Calls of the whole run, which has a limit for them."""
         self.quiet = True
@@ -74,6 +76,7 @@ class CodeCalls:
             finished: whether it had run to its end, so that it has no other calls to make.
         """
         self._step, self._past, self._finished, self.strayed = step, list(past), finished, False
+        self.brought = []
         self._next = 1 + max((use.called.call for use in past), default=0)
         self.quiet = all(self._tool(use.called.name).spec.effect == "pure" for use in past)
 
@@ -97,7 +100,9 @@ class CodeCalls:
             return await self._make(call, tool, arguments)
         call, returned = past.called.call, past.returned
         if returned is not None and returned.error != "interrupted":
-            return self._recorded(returned)
+            value, text = self._recorded(returned)
+            self.brought.append((name, arguments, text))
+            return value
         if self._finished:
             raise ToolFailedError("the cell ended before the tool did")
         waits = self._approvals is not None and self._approvals.not_approved(self._step, call)
@@ -114,18 +119,19 @@ class CodeCalls:
                 return use
         return None
 
-    def _recorded(self, returned: ToolReturned) -> Any:
+    def _recorded(self, returned: ToolReturned) -> tuple[Any, str]:
+        """The result, and its text."""
         if returned.error is not None:
             raise ToolFailedError(returned.result)
         kept = self._log.artifact(f"r{returned.step}.{returned.call}")
         text = returned.result if kept is None else kept
         if returned.structured is False:
-            return text
+            return text, text
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
-            return text
-        return value if returned.structured or isinstance(value, (dict, list)) else text
+            return text, text
+        return value if returned.structured or isinstance(value, (dict, list)) else text, text
 
     async def _make(self, call: int, tool: Tool, arguments: Arguments) -> Any:
         step, name = self._step, tool.name
@@ -160,4 +166,5 @@ class CodeCalls:
             log("the cell ended before the tool did", "interrupted")
             raise
         log(text, structured=not isinstance(value, str))
+        self.brought.append((name, arguments, text))
         return value

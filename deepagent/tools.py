@@ -319,8 +319,17 @@ def _reason(error: Exception) -> str:
 
 def _violation(error: Any) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
-    message = _one_line(str(error.message))[:_REASON_CHARS]
+    message = _one_line(_wrong_kind(error) or str(error.message))[:_REASON_CHARS]
     return well_formed(f"{where}: {message}" if where else message)
+
+
+def _wrong_kind(error: Any) -> str | None:
+    """What is said of a whole object or list where one value is wanted: which ones it holds, instead of all of it."""
+    value = error.instance
+    if error.validator != "type" or not isinstance(value, (dict, list)) or not value:
+        return None
+    of = f"an object with {', '.join(map(repr, value))}" if isinstance(value, dict) else f"a list of {len(value)}"
+    return f"{of} is not of type {error.validator_value!r}; give what is inside"
 
 
 def _forbids_null(schema: JsonSchema | None) -> bool:

@@ -51,6 +51,18 @@ async def test_final_answer_ends_the_run(tmp_path):
     assert run.observations == ["Answered: 10"]
 
 
+async def test_code_that_fails_shows_what_its_calls_gave_unless_it_printed_that(tmp_path):
+    code = "print(double(number=2))\nfound = [double(number=3), double(number=3)]\nfound[0]['value']"
+    run = await record([execute(code), DONE], tmp_path, tools=[double])
+    assert run.observations[0].startswith("4\nTraceback")
+    assert run.observations[0].endswith("is not subscriptable\nIts calls gave:\ndouble(number=3) -> 6")
+
+
+async def test_code_that_prints_nothing_shows_what_its_calls_gave(tmp_path):
+    run = await record([execute("found = double(number=3)"), DONE], tmp_path, tools=[double])
+    assert run.observations[0].endswith("Use print(...) to see a value.\nIts calls gave:\ndouble(number=3) -> 6")
+
+
 async def test_final_answer_counts_whatever_the_code_does_with_its_exception(tmp_path):
     code = "try:\n    final_answer([1, 'a'])\nexcept BaseException:\n    print('swallowed')"
     run = await record([execute(code)], tmp_path)

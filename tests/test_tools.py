@@ -59,6 +59,13 @@ def test_quoted_numbers_are_accepted_where_only_a_number_fits():
     assert check_arguments(ORDERS, {"customer": "7", "sort": "price"}) == {"customer": 7, "sort": "price"}
 
 
+def test_a_whole_object_instead_of_a_value_is_told_by_what_it_holds():
+    with pytest.raises(InvalidArgumentsError, match="customer: an object with 'id', 'name' is not of type 'integer'"):
+        check_arguments(ORDERS, {"customer": {"id": 7, "name": "Ada" * 100}})
+    with pytest.raises(InvalidArgumentsError, match="customer: a list of 2 is not of type 'integer'"):
+        check_arguments(ORDERS, {"customer": [7, 8]})
+
+
 def test_none_for_an_optional_parameter_means_not_given():
     assert check_arguments(ORDERS, {"customer": 7, "limit": None, "page": None}) == {"customer": 7}
     with pytest.raises(InvalidArgumentsError, match="None is not of type 'integer'"):

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run.add_argument("--model", default="qwen2.5-coder-1.5b", help="weights")
     run.add_argument("--label", help="what to call this in the tables, such as a state of the code")
     told = commands.add_parser("report", help="the tables of what was run so far")
-    told.add_argument("--write", type=Path, metavar="FILE", help="put them between the marks in this file, and keep what they are of")
+    told.add_argument(
+        "--write", type=Path, metavar="FILE", help="put them between the marks in this file, and keep what they are of"
+    )
     options = parser.parse_args(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
     with ResultStore(options.work / "results.sqlite") as results:
