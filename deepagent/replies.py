@@ -104,18 +104,19 @@ class Replies:
     def _parse(self, begun: str, parts: Sequence[Generated]) -> Parsed | None:
         """The step in a reply that was made to begin with `begun`; None: it goes on."""
         text, last = _text(parts), parts[-1]
-        # A reply that is whole by itself started anew instead of going on from what it was made to begin with.
-        anew = self._dialect.parse(text, last.finish) if begun else None
-        if anew is not None and anew.action.kind != "malformed" and not anew.bare:
-            return anew
-        return self._dialect.parse(begun + text, last.finish, last.segment.message)
+        whole = self._dialect.parse(begun + text, last.finish, last.segment.message)
+        if not begun or (whole is not None and whole.thought.startswith(begun)):
+            return whole
+        # A reply that is whole by itself started anew instead of going on from the action that it was to begin with.
+        anew = self._dialect.parse(text, last.finish)
+        return whole if anew is None or anew.action.kind == "malformed" or anew.bare else anew
 
     async def _generate(self, reply: Sequence[Segment], text: str) -> Generated:
         """One request that continues the window and what was written in this step so far, which is `text`."""
         window = self._windows.open.extended(reply)
         # A grammar knows only replies from their beginning.
         grammar = self._held() if self._config.grammar and not text else None
-        stop, listen = self._dialect.stops, self._listen(text)
+        stop, listen = self._dialect.stops, self._listen(text, "" if reply else text)
         generated = await self._model.generate(window, self._sampling(), stop=stop, listen=listen, grammar=grammar)
         self._spend(generated.usage)
         return generated
@@ -136,8 +137,8 @@ class Replies:
             self._grammar = len(tools), self._dialect.grammar([*tools, *built_in])
         return self._grammar[1]
 
-    def _listen(self, text: str) -> Listen:
-        """Listeners for a reply that goes on from `text`."""
+    def _listen(self, text: str, led: str = "") -> Listen:
+        """Listeners for a reply that goes on from `text`, of which `led` has not been told yet."""
         attempts = 0
 
         def listener() -> Watch:
@@ -145,6 +146,8 @@ class Replies:
             attempts += 1
             if attempts > 1:
                 self._on_restart()
+            if led:
+                self._on_text(led)
             watch = self._dialect.watch()
             watch(text)
 

@@ -29,6 +29,8 @@ MIN_REPLY = 64
 ROOM_TO_ANSWER = 300
 """Tokens that the demand for an answer and the answer need."""
 _CARDS_AFTER_FOLD = 6
+_LEAD = "I need"
+"""Small models guess, and read off what they guess, unless they first say what is needed."""
 
 
 class Windows:
@@ -86,7 +88,10 @@ class Windows:
                 f"task and instructions take {prompt.tokens} of the model's {self._model.context} tokens; "
                 "shorten the task, or use a model with a larger window"
             )
-        self._open(Window(opening.messages, (prompt,), opening.functions))
+        doubted = self._config.doubts and len(self._catalogue) > 0
+        lead = await self._model.lead(_LEAD) if doubted else None
+        segments = (prompt,) if lead is None else (prompt, lead)
+        self._open(Window(opening.messages, segments, opening.functions), begun=lead.text if lead else "")
 
     async def _tools_to_show(self) -> list[Tool]:
         """All tools, or those that fit the task best where they are too many."""
@@ -132,13 +137,17 @@ class Windows:
         await self._reach.grant(shown)
         return self._dialect.opening(self._task, [tool.spec for tool in shown], [self._reach.recall.spec])
 
-    def _open(self, window: Window, *before: Folded) -> None:
-        number = self._transcript.opened + 1
-        self._log.append(
-            *before,
-            WindowOpened(number=number, messages=window.messages, segments=window.segments, functions=window.functions),
+    def _open(self, window: Window, *before: Folded, begun: str = "") -> None:
+        opened = WindowOpened(
+            number=self._transcript.opened + 1,
+            messages=window.messages,
+            segments=window.segments,
+            functions=window.functions,
+            begun=begun,
         )
+        self._log.append(*before, opened)
         self._transcript.open(window)
+        self.begun = begun
 
     async def make_room(self) -> None:
         """Fold when the window is nearly full, or the run is stuck.
@@ -247,7 +256,7 @@ class Windows:
         self._memory = folding.memory
         self._futile = 0 if progress else self._futile + 1
         self._steps.clear()
-        self.begun, self._unfoldable = "", 0
+        self._unfoldable = 0
         self._performer.forget_window()
 
     def _room(self, left: int) -> int:

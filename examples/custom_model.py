@@ -40,6 +40,10 @@ class TextModel:
         text = "".join(f"<|{message.role}|>\n{message.content}\n" for message in messages)
         return Segment(kind="prompt", text=f"{text}{TURN}\n")
 
+    async def lead(self, text: str) -> Segment | None:
+        """How the first reply begins is left to the model."""
+        return None
+
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """What the model is shown, in its own stream. It may be hostile: it must not look like a turn."""
         return Segment(kind="observation", text=before + text.replace("<|", "< |") + after)

@@ -135,6 +135,13 @@ class Model(Protocol):
         """Apply the chat template, leaving the assistant's turn open: the first segment of a window."""
         ...
 
+    async def lead(self, text: str) -> Segment | None:
+        """The beginning of the model's first reply, put into its mouth; None where it begins as it likes.
+
+        A small instruct model, which takes turns, is led into acting by it; a reasoning model thinks first.
+        """
+        ...
+
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """Turn what the model is shown into a segment. Control tokens inside it stay plain text: it may be hostile.
 

@@ -121,6 +121,10 @@ class EmbeddedModel:
         """See `Model.prompt`."""
         return await self._opened.prompt(messages, functions)
 
+    async def lead(self, text: str) -> Segment | None:
+        """See `Model.lead`."""
+        return await self._opened.lead(text)
+
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
         return await self._opened.observation(text, before=before, after=after, answers=answers)

@@ -155,6 +155,10 @@ class HttpModel:
         """See `Model.prompt`."""
         return await self._opened.prompt(messages, functions)
 
+    async def lead(self, text: str) -> Segment | None:
+        """See `Model.lead`."""
+        return await self._opened.observation(text) if self._marks is not None else None
+
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
         if self._marks is not None:

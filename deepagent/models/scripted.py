@@ -93,6 +93,10 @@ class ScriptedModel:
         text = f"{tools}{text}<|assistant|>\n"
         return Segment(kind="prompt", text=text, token_ids=token_ids(text))
 
+    async def lead(self, text: str) -> Segment | None:
+        """The script is said as it is."""
+        return None
+
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """Turn appended text into a segment."""
         whole = before + text + after

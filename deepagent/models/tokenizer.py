@@ -56,6 +56,10 @@ class LocalTokenizer:
         ids = tuple(token for piece in split_control(text) for token in self.encode(piece))
         return Segment(kind="observation", text=text, token_ids=ids)
 
+    async def lead(self, text: str) -> Segment | None:
+        """See `Model.lead`; `prepare` comes first."""
+        return await self.observation(text) if self._marks is not None else None
+
     async def shown(self, text: str, before: str, after: str) -> Segment:
         """See `Model.observation`; `prepare` comes first."""
         if self._marks is not None:

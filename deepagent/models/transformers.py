@@ -122,6 +122,10 @@ class TransformersModel:
         """See `Model.prompt`."""
         return await self._tokens.prompt(messages, functions)
 
+    async def lead(self, text: str) -> Segment | None:
+        """See `Model.lead`."""
+        return await self._tokens.lead(text)
+
     async def observation(self, text: str, *, before: str = "", after: str = "", answers: str | None = None) -> Segment:
         """See `Model.observation`."""
         return await self._tokens.shown(text, before, after)

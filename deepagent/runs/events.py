@@ -93,13 +93,18 @@ class Resumed(Frozen):
 
 
 class WindowOpened(Frozen):
-    """A window began: the first one, or the one after a fold (which opens with the memory as its second segment)."""
+    """A window began: the first one, or the one after a fold (which opens with the memory as its second segment).
+
+    Attributes:
+        begun: what the first reply is made to begin with; it is the last segment then.
+    """
 
     kind: Literal["window_opened"] = "window_opened"
     number: int
     messages: tuple[Message, ...]
     segments: tuple[Segment, ...]
     functions: tuple[Function, ...] = ()
+    begun: str = ""
 
 
 class Replied(Frozen):

@@ -195,7 +195,7 @@ class Progress:
 
     def _window_opened(self, event: WindowOpened) -> None:
         self._opened.append((event, list(event.segments)))
-        self.pending, self.begun = None, ""
+        self.pending, self.begun = None, event.begun
 
     def _replied(self, event: Replied) -> None:
         self.usage += event.generated.usage

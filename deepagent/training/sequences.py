@@ -87,12 +87,18 @@ def _action_starts(events: Sequence[Event]) -> dict[int, int]:
     """For each step that calls, executes or folds: where its action begins, in characters of the whole reply."""
     texts: dict[int, str] = {}
     starts: dict[int, int] = {}
+    led = ""  # what the next thought is made to begin with
     for event in events:
-        if isinstance(event, Replied):
+        if isinstance(event, WindowOpened):
+            led = event.begun
+        elif isinstance(event, Replied):
             texts[event.step] = texts.get(event.step, "") + event.generated.segment.text
-        elif isinstance(event, Intended) and isinstance(event.action, Call | Execute | Fold) and event.step in texts:
-            text = texts[event.step]
-            starts[event.step] = len(text) - len(text.lstrip()) + len(event.thought)
+        elif isinstance(event, Intended) and event.step in texts:
+            if isinstance(event.action, Call | Execute | Fold):
+                text, thought = texts[event.step], event.thought
+                written = thought[len(led) :] if led and thought.startswith(led) else thought
+                starts[event.step] = len(written) + (len(text) - len(text.lstrip()) if written is thought else 0)
+            led = ""
     return starts
 
 

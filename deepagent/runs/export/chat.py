@@ -58,8 +58,8 @@ class _Turns:
             if message["role"] == "assistant":
                 message["weight"] = 0
         self._reply: list[Segment] = []
-        self._begun = ""
-        for segment in opened.segments[1:]:  # the memory of a fold
+        self._begun = opened.begun
+        for segment in opened.segments[1 : -1 if opened.begun else None]:  # the memory of a fold
             self._show(segment)
 
     def take(self, event: Event) -> None:
