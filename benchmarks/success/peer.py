@@ -173,7 +173,7 @@ class PeerWorker:
             composition.add(world)
         encoder = partial(open_encoder, self._config.encoder)
         catalogue = Catalogue(composition, encoder=encoder, cache=weights.cache_folder() / "indexes")
-        tools = catalogue.tools
+        tools = list(catalogue)
         if self._benchmark.mode == "open-set" and not self._way.finds:
             names = {hit.spec.name for hit in await catalogue.search(task.prompt, _FOUND)}
             tools = [tool for tool in tools if tool.name in names]
