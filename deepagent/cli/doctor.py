@@ -15,7 +15,7 @@ from rich.table import Table
 
 from deepagent import plugins
 from deepagent.actions import Frozen
-from deepagent.cli.terminal import plain, stdout
+from deepagent.cli.terminal import plain, say_table
 from deepagent.errors import DeepAgentError, UsageError
 from deepagent.evaluation.registry import BUILT_IN
 from deepagent.models import HttpModel, open_model, weights
@@ -28,14 +28,19 @@ from deepagent.sandbox.proof import TOGETHER, prove
 from deepagent.toolsets import resolve
 
 _EXTRAS = {
-    "embedded": "xllamacpp",
-    "vllm": "vllm",
-    "ray": "ray",
-    "train": "trl",
-    "mcp": "mcp",
-    "research": "trafilatura",
-    "otel": "opentelemetry",
+    "embedded": ("xllamacpp",),
+    "view": ("starlette", "uvicorn", "jinja2", "pygments"),
+    "serve": ("mcp", "starlette", "uvicorn"),
+    "mcp": ("mcp",),
+    "research": ("trafilatura",),
+    "benchmarks": ("rapidfuzz", "starlette", "uvicorn"),
+    "alfworld": ("alfworld",),
+    "train": ("trl",),
+    "vllm": ("vllm",),
+    "ray": ("ray",),
+    "otel": ("opentelemetry",),
 }
+"""What users may install besides, each with the modules that show it."""
 _OURS: dict[plugins.Kind, Collection[str]] = {
     "toolsets": list(resolve.KINDS),
     "benchmarks": list(BUILT_IN),
@@ -86,14 +91,14 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([finding.model_dump() for finding in findings]))
     else:
-        stdout.print(_table(findings))
+        say_table(_table(findings))
     raise typer.Exit(1 if any(finding.state == "broken" for finding in findings) else 0)
 
 
 def _installed() -> Iterator[Finding]:
     yield Finding(part="python", name=platform.python_version(), state="ok", said=sys.platform)
-    for extra, module in _EXTRAS.items():
-        here = importlib.util.find_spec(module) is not None
+    for extra, modules in _EXTRAS.items():
+        here = all(importlib.util.find_spec(module) is not None for module in modules)
         said = "" if here else f"pip install 'deepagent[{extra}]'"
         yield Finding(part="extra", name=extra, state="ok" if here else "no", said=said)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepagent.cli.story import tokens
-from deepagent.cli.terminal import json_lines, plain, say, stderr, stdout
+from deepagent.cli.terminal import json_lines, plain, say, say_table, stderr, stdout
 from deepagent.evaluation import runner
 from deepagent.evaluation.results import EpisodeResult, Evaluation
 from deepagent.evaluation.summary import MetricSummary, Summary
@@ -23,7 +23,6 @@ from deepagent.evaluation.tables import figure, interval, matrix
 _FEW = 300
 """Episodes of which each is told in a line where there is no terminal; of more, the progress is told now and then."""
 _EVERY_SECONDS = 30.0
-_WIDE = 240
 
 
 class Telling:
@@ -122,11 +121,6 @@ def _number(value: float) -> str:
     return f"{value:.0%}" if value <= 1 else f"{value:g}"
 
 
-def say_rows(table: Table) -> None:
-    """A table, as wide as it needs to be where no terminal sets a width."""
-    (stdout if stdout.is_terminal else Console(width=_WIDE, highlight=False)).print(table)
-
-
 def say_summary(summary: Summary) -> None:
     """An evaluation's figures."""
     statuses = summary.statuses
@@ -142,7 +136,7 @@ def say_summary(summary: Summary) -> None:
         table.add_column(column, no_wrap=True)
     for metric in summary.metrics:
         table.add_row(*_metric_row(metric))
-    say_rows(table)
+    say_table(table)
     chances = summary.headline.pass_at
     if chances:
         stdout.print(", ".join(f"pass@{k} {chance:.1%}" for k, chance in chances.items()))
@@ -160,7 +154,7 @@ def _metric_row(metric: MetricSummary) -> tuple[Text, ...]:
     )
 
 
-def say_table(summaries: Sequence[Summary]) -> None:
+def say_matrix(summaries: Sequence[Summary]) -> None:
     """Several evaluations side by side: benchmarks' metrics in rows, ways to work in columns."""
     made = matrix(summaries)
     table = Table(box=None, pad_edge=False)
@@ -169,4 +163,4 @@ def say_table(summaries: Sequence[Summary]) -> None:
         table.add_column(plain(column), no_wrap=True)
     for name, cells in made.rows:
         table.add_row(plain(name, "bold"), *(figure(cell) for cell in cells))
-    say_rows(table)
+    say_table(table)

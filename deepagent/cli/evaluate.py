@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from deepagent.agent import Delta
-from deepagent.cli.episodes import Telling, say_summary, say_table
+from deepagent.cli.episodes import Telling, say_matrix, say_summary
 from deepagent.cli.options import (
     AdapterOption,
     ConfigOption,
@@ -120,7 +120,7 @@ def evaluate(
             written = write_report([summary.evaluation for summary in summaries], results, report, viewer=VIEWER)
             say(f"report: {written[0]}")
     if not json and len(summaries) > 1:
-        say_table(summaries)
+        say_matrix(summaries)
     raise typer.Exit(1 if any("failed" in summary.statuses for summary in summaries) else 0)
 
 

@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from deepagent.cli.episodes import episode_line, say_rows, say_summary
+from deepagent.cli.episodes import episode_line, say_summary
 from deepagent.cli.evaluate import evaluate, results_path
 from deepagent.cli.options import StoreOption
-from deepagent.cli.terminal import json_lines, plain, stdout
+from deepagent.cli.terminal import json_lines, plain, say_table, stdout
 from deepagent.errors import UsageError
 from deepagent.evaluation import registry
 from deepagent.evaluation.compare import compare
@@ -66,7 +66,7 @@ def list_evaluations(store: StoreOption = None, json: JsonFlag = False) -> None:
         cells = (evaluation.id, when, str(count), setup.mode, setup.model, setup.baseline or "")
         table.add_row(*(plain(cell) for cell in cells))
     if found:
-        say_rows(table)
+        say_table(table)
 
 
 def _say_benchmarks() -> None:
@@ -76,7 +76,7 @@ def _say_benchmarks() -> None:
     for name in registry.names():
         kind = registry.get_class(name)
         table.add_row(*(plain(cell) for cell in (name, ", ".join(kind.modes), kind.about)))
-    say_rows(table)
+    say_table(table)
 
 
 @app.command("show")
@@ -105,7 +105,7 @@ def show_evaluation(
         figures = (figure(part.corrected[metric.name]) for metric in evaluation.metrics)
         table.add_row(plain(f"{part.tag} {part.value}"), str(part.episodes), *figures)
     if summary.parts:
-        say_rows(table)
+        say_table(table)
 
 
 @app.command("compare")
@@ -132,7 +132,7 @@ def compare_evaluations(
             f"{found.low:+{form}} to {found.high:+{form}}", str(found.better), str(found.worse), f"{found.p:.3f}",
         )  # fmt: skip
         table.add_row(*(plain(cell) for cell in cells))
-    say_rows(table)
+    say_table(table)
 
 
 @app.command("report")

@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from deepagent.cli.terminal import interruptible, json_lines, plain, say, stderr, stdout
+from deepagent.cli.terminal import interruptible, json_lines, plain, say, say_table, stderr, stdout
 from deepagent.config import effective
 from deepagent.errors import UsageError
 from deepagent.models.roles import Models
@@ -149,7 +149,7 @@ def search(
     for wish, hits in found:
         if queries is not None:
             stdout.print(plain(f"{wish.id}  {clean(wish.query, _DESCRIPTION_WIDTH)}"))
-        stdout.print(_table(hits))
+        say_table(_table(hits))
 
 
 def _no_toolset(index: ToolIndex, name: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from deepagent.cli.options import StoreOption
-from deepagent.cli.terminal import json_lines, plain, say, stdout
+from deepagent.cli.terminal import json_lines, plain, say, say_table, stdout
 from deepagent.errors import UsageError
 from deepagent.memory.store import Experience, ExperienceStore
 from deepagent.resources import default_store, experience_beside
@@ -35,7 +35,7 @@ def list_(store: StoreOption = None, json: JsonOption = False) -> None:
     for one in found:
         counts = map(str, (one.calls, one.failed, one.runs, len(one.notes)))
         table.add_row(plain(one.tool, "bold"), one.schema_[:8], *counts, _date(one.at))
-    stdout.print(table)
+    say_table(table)
 
 
 @app.command()

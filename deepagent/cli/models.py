@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from deepagent.cli.terminal import say_table, stderr
 from deepagent.errors import UsageError
 from deepagent.models import weights
 from deepagent.models.carriers import Progress
@@ -50,7 +50,7 @@ def list_(as_json: AsJson = False) -> None:
     for entry in entries:
         size, here = f"{entry.size / 1e6:,.0f} MB", "yes" if weights.here(entry) else "no"
         table.add_row(entry.name, size, here, entry.licence, entry.about)
-    Console().print(table)
+    say_table(table)
 
 
 def _described(path: str) -> Weights:
@@ -64,10 +64,9 @@ def _described(path: str) -> Weights:
 @contextmanager
 def _progress(name: str) -> Iterator[Progress]:
     """A bar on a terminal, plain lines elsewhere; on stderr, so that stdout holds the answer alone."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not stderr.is_terminal:
         yield lambda step, share: typer.echo(f"{name}: {step} ({share:.0%})", err=True)
         return
-    with Bar(console=console, transient=True) as bar:
+    with Bar(console=stderr, transient=True) as bar:
         task = bar.add_task(name, total=1.0)
         yield lambda step, share: bar.update(task, completed=share, description=f"{name}: {step}")

@@ -22,7 +22,7 @@ from deepagent.cli.options import (
 )
 from deepagent.cli.run import existing_store, go_on, recorded
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import json_lines, plain, say, stdout, written
+from deepagent.cli.terminal import json_lines, plain, say, say_table, stdout, written
 from deepagent.errors import UsageError
 from deepagent.runs.export import Format, export
 from deepagent.runs.progress import prompts
@@ -31,9 +31,8 @@ from deepagent.runs.summary import RunSummary
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_WIDE = 160
 _LONG = 90
-"""Characters of a line, and of a task in it, where no terminal sets a width."""
+"""Characters of a task and of an answer in a line."""
 
 
 @app.command("list")
@@ -60,7 +59,7 @@ def list_runs(
         table.add_column(column)
     for run in found:
         table.add_row(*_row(run))
-    stdout.print(table, width=None if stdout.is_terminal else _WIDE)
+    say_table(table)
 
 
 @app.command("show")

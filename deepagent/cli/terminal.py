@@ -14,11 +14,14 @@ from typing import BinaryIO
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from deepagent.errors import UsageError
 from deepagent.tools import Arguments, ToolSpec
 from deepagent.unseen import UNSEEN
+
+_WIDE = 240
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -42,6 +45,12 @@ def plain(text: str, style: str = "") -> Text:
 def say(text: str) -> None:
     """One line on stderr, never wrapped."""
     stderr.print(plain(text), soft_wrap=True)
+
+
+def say_table(table: Table) -> None:
+    """A table on stdout, as wide as it needs to be where neither a terminal nor COLUMNS sets a width."""
+    narrow = stdout.is_terminal or "COLUMNS" in os.environ
+    (stdout if narrow else Console(width=_WIDE, highlight=False)).print(table)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from deepagent.cli.options import ConfigOption
-from deepagent.cli.terminal import interruptible, plain, stdout
+from deepagent.cli.terminal import interruptible, plain, say_table, stdout
 from deepagent.config import RunConfig, effective
 from deepagent.errors import InvalidArgumentsError, UsageError
 from deepagent.invocation import invoke
@@ -55,7 +55,7 @@ def list_(
     for spec in specs:
         about = " ".join(spec.description[: 4 * _DESCRIPTION_CHARS].split())[:_DESCRIPTION_CHARS]
         table.add_row(plain(spec.name, "bold"), plain(spec.toolset), spec.effect, plain(about))
-    stdout.print(table)
+    say_table(table)
 
 
 @app.command()

@@ -1,7 +1,9 @@
 """`deepagent doctor` looks, tries, and says what to do."""
 
 import json
+from importlib.metadata import metadata
 
+from deepagent.cli.doctor import _EXTRAS
 from deepagent.sandbox.proof import TOGETHER
 from tests.cli.conftest import serving
 from tests.models.fake_server import FakeServer
@@ -23,10 +25,16 @@ def test_a_machine_that_works(deepagent):
     assert (absent["state"], absent["said"]) == ("no", "deepagent models pull all-minilm-l6-v2")
 
 
-def test_people_get_a_table(deepagent):
+def test_every_extra_for_users_is_looked_at():
+    extras = set(metadata("deepagent").get_all("Provides-Extra")) - {"browser", "dev", "docs"}
+    assert set(_EXTRAS) == extras
+
+
+def test_people_get_a_table(deepagent, tmp_path):
     done = deepagent("doctor")
     assert done.returncode == 0
     assert "sandbox" in done.stdout
+    assert str(tmp_path / "runs.sqlite") in done.stdout, "nothing is cut where no terminal sets a width"
     assert "\x1b" not in done.stdout
 
 

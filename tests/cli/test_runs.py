@@ -50,6 +50,8 @@ async def test_ids_stay_whole_at_any_width(deepagent, tmp_path):
         done = deepagent("runs", "list", env={"COLUMNS": columns})
         assert len(done.stdout.splitlines()) == 2, "one line a run"
         assert recording.run.id in done.stdout
+    _, line = deepagent("runs", "list").stdout.splitlines()
+    assert len(line) > 180, "nothing is cut to the width of a terminal where there is none"
 
 
 async def test_long_results_are_cut_unless_shown_in_full(deepagent, tmp_path):

@@ -124,10 +124,20 @@ def _colour(value: str) -> str:
     return next((colour for colour in _COLOURS if colour in value), value)
 
 
-def _alike(one: str, other: str) -> bool:
+def check_installed() -> None:
+    """Make sure that rewards can be computed: inside a run it would be too late to say so.
+
+    Raises:
+        UsageError: a package is missing.
+    """
     try:
-        from rapidfuzz import fuzz, utils
+        import rapidfuzz  # noqa: F401
     except ImportError as error:
         raise UsageError("WebShop's reward needs rapidfuzz; pip install 'deepagent[benchmarks]'") from error
+
+
+def _alike(one: str, other: str) -> bool:
+    from rapidfuzz import fuzz, utils
+
     likeness: float = fuzz.token_set_ratio(one, other, processor=utils.default_process)
     return round(likeness) > _ALIKE

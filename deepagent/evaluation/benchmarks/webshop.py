@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Self
 
 from pydantic import Field
 
@@ -16,7 +17,7 @@ from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask,
 from deepagent.toolsets.webshop import official
 from deepagent.toolsets.webshop.catalogue import Goal, Shop
 from deepagent.toolsets.webshop.pages import View, render
-from deepagent.toolsets.webshop.reward import NOTHING
+from deepagent.toolsets.webshop.reward import NOTHING, check_installed
 from deepagent.toolsets.webshop.synthetic import synthetic_shop
 from deepagent.toolsets.webshop.toolset import WebShop
 
@@ -53,6 +54,11 @@ class WebShopBenchmark(Benchmark[WebShopConfig]):
         Metric(name="reward", meaning="the original's reward: attributes, options, price, type", published=True),
     )
     Config = WebShopConfig
+
+    async def __aenter__(self) -> Self:
+        if not self.config.server:  # the original's server computes the rewards itself
+            check_installed()
+        return await super().__aenter__()
 
     @cached_property
     def _shop(self) -> Shop:

@@ -1,6 +1,11 @@
 """WebShop's tasks and scorer; the reward itself is tested with the toolset."""
 
+import sys
+
+import pytest
+
 from deepagent.actions import Answer, Call
+from deepagent.errors import UsageError
 from deepagent.evaluation.known import empty, oracle
 from deepagent.evaluation.registry import get_benchmark
 from tests.evaluation.benchmarks.players import play
@@ -19,6 +24,14 @@ async def test_the_oracle_buys_every_goal(tmp_path):
     assert len(results) == 200
     assert values(results, "success") == values(results, "reward") == {(1, 1)}
     assert {result.status for result in results.values()} == {"answered"}
+
+
+async def test_a_package_that_is_missing_is_told_before_anything_is_bought(monkeypatch):
+    """Inside a run it would be a tool that fails, and every score 0."""
+    monkeypatch.setitem(sys.modules, "rapidfuzz", None)
+    with pytest.raises(UsageError, match=r"pip install 'deepagent\[benchmarks\]'"):
+        async with get_benchmark("webshop"):
+            pass
 
 
 async def test_who_buys_nothing_gets_nothing(tmp_path):
