@@ -1,12 +1,22 @@
-"""The steps of a run, read from its events."""
+"""The steps of a run, and the time that they took, read from its events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from deepagent.actions import Action, Observation
-from deepagent.runs.events import Event, Intended, Observed, Performed, ToolCalled, ToolReturned
+from deepagent.runs.events import (
+    Event,
+    Intended,
+    Observed,
+    Performed,
+    Recorded,
+    Replied,
+    Resumed,
+    ToolCalled,
+    ToolReturned,
+)
 
 
 @dataclass
@@ -67,3 +77,26 @@ def steps(events: Iterable[Event]) -> list[Step]:
     for event in events:
         found.hear(event)
     return found.held
+
+
+def beginning_of(events: Sequence[Event], step: int) -> int | None:
+    """Where the reply begins that led to a step."""
+    began: dict[int, int] = {}
+    reply = None
+    for position, event in enumerate(events):
+        if isinstance(event, Replied):
+            reply = began.setdefault(event.step, position)
+        elif isinstance(event, Intended) and reply is not None:
+            began.setdefault(event.step, reply)
+    intended = {event.step for event in events if isinstance(event, Intended)}
+    return began[step] if step in intended else None
+
+
+def elapsed(recorded: Sequence[Recorded]) -> float:
+    """Seconds of work, process by process: within one, time never goes back."""
+    total, began, last = 0.0, None, 0.0
+    for one in recorded:
+        if began is None or isinstance(one.event, Resumed):
+            total, began = total + last - (began or last), one.at
+        last = one.at
+    return total + last - (began or last)

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -28,15 +28,14 @@ from deepagent.runs.events import (
     ApprovalGiven,
     Ended,
     Event,
-    Intended,
     Recorded,
-    Replied,
     Resumed,
     Started,
 )
 from deepagent.runs.log import FILE, WORKSPACE, RunLog
 from deepagent.runs.owners import Owner
 from deepagent.runs.schema import key
+from deepagent.runs.steps import beginning_of, elapsed
 from deepagent.runs.summary import RunFilter, RunSummary
 
 _STORED = re.compile(r"r(\d+)")
@@ -108,7 +107,7 @@ class RunStore:
             database.execute("UPDATE runs SET owner = ?, beat = ? WHERE number = ?", values)
         try:
             recorded = self.events(run)
-            log.length, log.elapsed = len(recorded), _elapsed(recorded)
+            log.length, log.elapsed = len(recorded), elapsed(recorded)
         except BaseException:
             log.release()
             raise
@@ -129,7 +128,7 @@ class RunStore:
         """
         recorded, copy = self.events(run), _new_id()
         first = recorded[0].event
-        cut = _beginning_of([one.event for one in recorded], at)
+        cut = beginning_of([one.event for one in recorded], at)
         if cut is None or not isinstance(first, Started):
             raise UsageError(f"run {run} has no step {at} to go on from; `deepagent runs show {run}` tells its steps")
         first = first.model_copy(update={"run": copy, "parent": run, "forked_at": at})
@@ -366,29 +365,6 @@ class RunStore:
 def _new_id() -> str:
     """Of a run: when it began, and enough chance to tell apart what begins in one second."""
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
-
-
-def _beginning_of(events: Sequence[Event], step: int) -> int | None:
-    """Where the reply begins that led to a step."""
-    began: dict[int, int] = {}
-    reply = None
-    for position, event in enumerate(events):
-        if isinstance(event, Replied):
-            reply = began.setdefault(event.step, position)
-        elif isinstance(event, Intended) and reply is not None:
-            began.setdefault(event.step, reply)
-    intended = {event.step for event in events if isinstance(event, Intended)}
-    return began[step] if step in intended else None
-
-
-def _elapsed(recorded: Sequence[Recorded]) -> float:
-    """Seconds of work, process by process: within one, time never goes back."""
-    total, began, last = 0.0, None, 0.0
-    for one in recorded:
-        if began is None or isinstance(one.event, Resumed):
-            total, began = total + last - (began or last), one.at
-        last = one.at
-    return total + last - (began or last)
 
 
 def _sync(path: Path) -> None:
