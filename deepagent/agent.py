@@ -23,11 +23,11 @@ from deepagent import tracing
 from deepagent.actions import Frozen
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
-from deepagent.dialects import Abilities, Dialect, NativeDialect, Opening, TagsDialect, TextDialect
-from deepagent.errors import ConfigError, StoreError, TaskError, UsageError
+from deepagent.dialects import Opening
+from deepagent.errors import StoreError, TaskError, UsageError
 from deepagent.files import read_files
 from deepagent.invocation import Approve
-from deepagent.means import Means
+from deepagent.means import Means, abilities, dialect
 from deepagent.memory.plainer import make_folder
 from deepagent.models.base import Model, Usage
 from deepagent.models.roles import Role
@@ -183,27 +183,14 @@ class Agent:
             UsageError: the agent is not open.
         """
         model = await self._opened.models.get("main")
-        return self._dialect(model, self._abilities(len(self._opened.catalogue))).opening("", (), ())
+        allowed = abilities(self.config, len(self._opened.catalogue))
+        return dialect(self.config, model, allowed).opening("", (), ())
 
     @property
     def _opened(self) -> Resources:
         if self._held is None:
             raise UsageError("the agent is not open: use it inside `async with`")
         return self._held
-
-    def _abilities(self, tools: int) -> Abilities:
-        """What a run with so many tools allows."""
-        config = self.config
-        return Abilities(
-            search=tools > config.cards and config.search == "asked",
-            call=tools > 0 and config.call,
-            execute=config.execute,
-            fold=config.fold is not None and "asked" in config.fold.triggers,
-            tools=tools > 0,
-            packages=config.sandbox.packages,
-            guidance=config.guidance,
-            example=config.example,
-        )
 
     async def run(
         self,
@@ -348,14 +335,14 @@ class Agent:
         if circumstances.seed is not None:
             sampling = config.sampling.model_copy(update={"seed": circumstances.seed})
             config = config.model_copy(update={"sampling": sampling})
-        abilities = self._abilities(len(catalogue))
+        allowed = abilities(config, len(catalogue))
         model = await held.models.get("main")
         means = Means(
             task=task,
             model=model,
             folder=make_folder(await held.models.get("auxiliary"), config.fold) if config.fold else None,
-            dialect=self._dialect(model, abilities),
-            abilities=abilities,
+            dialect=dialect(config, model, allowed),
+            abilities=allowed,
             catalogue=catalogue,
             config=config,
             log=log,
@@ -383,15 +370,6 @@ class Agent:
         return Sources(
             model=names.get("main"), auxiliary=names.get("auxiliary"), vision=names.get("vision"), tools=named
         )
-
-    def _dialect(self, model: Model, abilities: Abilities) -> Dialect:
-        """How actions are spelled: as functions where the model takes them, unless the settings say otherwise."""
-        native = self.config.dialect == "native" or (self.config.dialect == "auto" and model.functions)
-        if native and not model.functions:
-            raise ConfigError(f"{model.name} takes no functions: set dialect to auto or tags")
-        if native:
-            return NativeDialect(abilities)
-        return TextDialect(abilities) if self.config.dialect == "text" else TagsDialect(abilities)
 
     @asynccontextmanager
     async def _resources(self) -> AsyncIterator[Resources]:

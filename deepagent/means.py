@@ -1,4 +1,4 @@
-"""What one run works with: its task, model and tools, its settings and its log."""
+"""What one run works with: its task, model and tools, its settings and its log; and what follows from these."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from deepagent.catalogue import Catalogue
 from deepagent.config import AgentConfig
-from deepagent.dialects import Abilities, Dialect
+from deepagent.dialects import Abilities, Dialect, NativeDialect, TagsDialect, TextDialect
+from deepagent.errors import ConfigError
 from deepagent.invocation import Approve
 from deepagent.memory.folder import Folder
 from deepagent.memory.lessons import EarlierRuns
@@ -61,3 +62,31 @@ class Means:
     def result_tokens(self) -> int:
         """The longest observation: a small window must hold several of them."""
         return min(self.config.result_tokens, self.model.context // _SHARE_OF_RESULT)
+
+
+def abilities(config: AgentConfig, tools: int) -> Abilities:
+    """What a run with so many tools allows."""
+    return Abilities(
+        search=tools > config.cards and config.search == "asked",
+        call=tools > 0 and config.call,
+        execute=config.execute,
+        fold=config.fold is not None and "asked" in config.fold.triggers,
+        tools=tools > 0,
+        packages=config.sandbox.packages,
+        guidance=config.guidance,
+        example=config.example,
+    )
+
+
+def dialect(config: AgentConfig, model: Model, allowed: Abilities) -> Dialect:
+    """How actions are spelled: as functions where the model takes them, unless the settings say otherwise.
+
+    Raises:
+        ConfigError: the settings want functions, and the model takes none.
+    """
+    native = config.dialect == "native" or (config.dialect == "auto" and model.functions)
+    if native and not model.functions:
+        raise ConfigError(f"{model.name} takes no functions: set dialect to auto or tags")
+    if native:
+        return NativeDialect(allowed)
+    return TextDialect(allowed) if config.dialect == "text" else TagsDialect(allowed)
