@@ -154,8 +154,9 @@ class _Opened:
     async def toolset(self) -> Toolset:
         async with self._lock:
             if self._toolset is None:
-                try:
-                    self._toolset = await self._stack.enter_async_context(open_toolset(self.source, self._host))
+                try:  # in a thread: a large document takes seconds to read
+                    made = await asyncio.to_thread(open_toolset, self.source, self._host)
+                    self._toolset = await self._stack.enter_async_context(made)
                 except UsageError as error:
                     raise ToolFailedError(f"the tool's source cannot be opened: {error}") from error
             return self._toolset

@@ -1,6 +1,7 @@
 """An index on disk as the tools of an agent: found by search, called through their sources."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,7 @@ def opened_sources(monkeypatch) -> list[str]:
     real = indexed.open_toolset
 
     def spied(source, host):
+        assert threading.current_thread() is not threading.main_thread(), "reading it does not hold up other runs"
         opened.append(source)
         return real(source, host)
 
