@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deepagent.actions import Execute, Observation
-from deepagent.codecalls import CodeCalls
+from deepagent.codecalls import BROUGHT_CHARS, CodeCalls
 from deepagent.means import Means
 from deepagent.memory.recall import RECALL
 from deepagent.reach import Reach
@@ -26,8 +26,8 @@ _RESTARTED = "\nThe interpreter was restarted: all variables are gone."
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
 _NAMED = 8
 """Tools that are named to code that calls what is not there."""
-_BROUGHT, _BROUGHT_CHARS = 6, 240
-"""Calls whose results are shown of code that shows nothing itself, and characters of each."""
+_BROUGHT = 6
+"""Calls whose results are shown of code that shows nothing itself."""
 _CELL = re.compile(r"<cell \d+>")
 _GOES_ON = "This run was interrupted and goes on"
 
@@ -141,7 +141,7 @@ class Cells:
             for name, arguments, text in self._calls.brought
             if text not in output
         )
-        shown = [clipped(line, _BROUGHT_CHARS) for line in dict.fromkeys(lines)][:_BROUGHT]
+        shown = [clipped(line, BROUGHT_CHARS) for line in dict.fromkeys(lines)][:_BROUGHT]
         return "\nIts calls gave:\n" + "\n".join(shown) if shown else ""
 
     def _known_tools(self, name: str) -> str:

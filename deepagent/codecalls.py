@@ -18,6 +18,10 @@ from deepagent.runs.log import RunLog
 from deepagent.runs.steps import ToolUse
 from deepagent.tools import Arguments, Tool, well_formed
 
+BROUGHT_CHARS = 240
+"""Of the result of a call, and of the call with it, that are shown again of code which shows nothing itself."""
+_MOST_BROUGHT = 50
+
 UNKNOWN = "Interrupted: whether it was done is not known. Find out before you do it again."
 
 
@@ -59,7 +63,7 @@ class CodeCalls:
         self._past: list[ToolUse] = []
         self._finished = False
         self.brought: list[tuple[str, Arguments, str]] = []
-        """Tool, arguments and result of the calls that succeeded in the code that ran last."""
+        """Tool, arguments and the beginning of the result of the first calls that succeeded in the last code."""
         self.made = 0
         """Calls of the whole run, which has a limit for them."""
         self.quiet = True
@@ -101,7 +105,7 @@ class CodeCalls:
         call, returned = past.called.call, past.returned
         if returned is not None and returned.error != "interrupted":
             value, text = self._recorded(returned)
-            self.brought.append((name, arguments, text))
+            self._bring(name, arguments, text)
             return value
         if self._finished:
             raise ToolFailedError("the cell ended before the tool did")
@@ -110,6 +114,11 @@ class CodeCalls:
             self._log.append(ToolReturned(step=self._step, call=call, result=UNKNOWN, error="interrupted"))
             raise ToolFailedError(UNKNOWN)
         return await self._make(call, tool, arguments)
+
+    def _bring(self, name: str, arguments: Arguments, text: str) -> None:
+        """Remember no more than is shown: code may make a thousand calls that give megabytes."""
+        if len(self.brought) < _MOST_BROUGHT:
+            self.brought.append((name, arguments, text[:BROUGHT_CHARS]))
 
     def _taken(self, name: str, arguments: Arguments) -> ToolUse | None:
         """The first such call of before that was not repeated yet."""
@@ -166,5 +175,5 @@ class CodeCalls:
             log("the cell ended before the tool did", "interrupted")
             raise
         log(text, structured=not isinstance(value, str))
-        self.brought.append((name, arguments, text))
+        self._bring(name, arguments, text)
         return value

@@ -60,7 +60,7 @@ class AgentConfig(BaseModel):
     """The model searches for tools when it wants to, or those that fit the task are shown before it begins."""
     doubts: bool = True
     """Tell the model what speaks against an answer before it counts, such as that nothing was looked up or that a part
-    is missing; four times in a run at most."""
+    is missing; four times in a run at most. With tools, a small model is also led into saying what it needs."""
     guidance: str = ""
     """What the model is told besides how to act, such as a strategy."""
     example: bool = True

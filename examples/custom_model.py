@@ -2,7 +2,7 @@
 
     python examples/custom_model.py "17 * 23 + 4"
 
-`TextModel` is the whole backend: four methods and four attributes, no base class. The function behind it here is a few
+`TextModel` is the whole backend: five methods and four attributes, no base class. The function behind it here is a few
 lines of Python instead of a network, which is enough to see the loop work. A package offers such a backend to the
 command line (`--model NAME`) by an entry point: docs/plugins.md.
 """

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from deepagent import Agent, tool
+from deepagent.codecalls import CodeCalls
 from deepagent.errors import ConfigError, UsageError
 from deepagent.models import ScriptedModel
 from deepagent.runs.events import Ended, Observed, ToolCalled, ToolReturned
@@ -61,6 +62,27 @@ async def test_code_that_fails_shows_what_its_calls_gave_unless_it_printed_that(
 async def test_code_that_prints_nothing_shows_what_its_calls_gave(tmp_path):
     run = await record([execute("found = double(number=3)"), DONE], tmp_path, tools=[double])
     assert run.observations[0].endswith("Use print(...) to see a value.\nIts calls gave:\ndouble(number=3) -> 6")
+
+
+async def test_no_more_of_what_calls_gave_is_held_than_is_shown(tmp_path, monkeypatch):
+    held = []
+    begin = CodeCalls.begin
+
+    def begun(self, *given, **options):
+        held.extend(self.brought)
+        begin(self, *given, **options)
+
+    def page(number: int) -> str:
+        """One page."""
+        return f"{number} " + "x" * 10_000
+
+    monkeypatch.setattr(CodeCalls, "begin", begun)
+    code = "pages = [page(number=n) for n in range(200)]"
+    run = await record([execute(code), execute("print(1)"), DONE], tmp_path, tools=[page])
+    shown = run.observations[0].partition("Its calls gave:\n")[2].splitlines()
+    assert [line.partition(" -> ")[0] for line in shown] == [f"page(number={n})" for n in range(6)]
+    assert len(held) == 50
+    assert sum(len(text) for *_, text in held) < 20_000
 
 
 async def test_final_answer_counts_whatever_the_code_does_with_its_exception(tmp_path):
