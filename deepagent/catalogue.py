@@ -87,6 +87,11 @@ class Catalogue:
             if name not in own and (tool := self.get(name)) is not None:
                 yield tool
 
+    @property
+    def retriever(self) -> str:
+        """Name of what embeds tools for search."""
+        return (self._encoder() if self._indexed is None else self._indexed.index.encoder).name
+
     def get(self, name: str) -> Tool | None:
         """The tool of this name, also under its name as a Python identifier, but for those of an index."""
         own = self._tools

@@ -23,7 +23,6 @@ from deepagent.evaluation.results import Setup, short_hash
 from deepagent.evaluation.worker import Hear, Worker
 from deepagent.models.base import Model
 from deepagent.models.roles import Role
-from deepagent.retrieval.choice import open_encoder
 from deepagent.runs.store import RunStore
 from deepagent.settings import Given
 
@@ -236,6 +235,6 @@ async def _setup(plan: Plan, benchmark: AnyBenchmark, tasks: tuple[BenchmarkTask
         baseline=plan.baseline,
         prompt_hash=short_hash("\n".join(said + offered)),
         tools_hash=short_hash("\n".join(specs)),
-        retriever=open_encoder(plan.run.agent.encoder).name,
+        retriever=agent.catalogue.retriever,
         version=__version__,
     )

@@ -107,6 +107,8 @@ async def test_own_tools_are_found_beside_those_of_an_index_and_take_the_place_o
     tools = [double, flood_warning, source(large, tmp_path / "mine.py")]
     async with Agent(ScriptedModel([answer("0")]), tools, config=HASHED, store=tmp_path / "other.sqlite") as agent:
         assert len(agent.catalogue) == OTHERS + 3
+    async with Agent(ScriptedModel([]), tools, store=tmp_path / "other.sqlite") as agent:
+        assert agent.catalogue.retriever == HashEncoder().name, "the index has its encoder, whatever the settings say"
     recording = await record(script, tmp_path, tools=tools)
     texts = [event.observation.text for event in recording.events if isinstance(event, Observed)]
     assert texts[1] == "forty-two"
