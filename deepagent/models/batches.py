@@ -159,6 +159,8 @@ class _State:
         """The next token of every reply, with its log-probability."""
         import torch
 
+        from deepagent.models.room import make_room
+
         with torch.inference_mode():
             positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -self._next.shape[1] :]
             output = self._network(
@@ -170,8 +172,8 @@ class _State:
                 logits_to_keep=1,
             )
             self._cache = output.past_key_values
-            rows = output.logits[:, -1].float().cpu()
-            drawn = [_draw(row, request) for row, request in zip(rows, self._batch, strict=True)]
+            make_room(self._cache)
+            drawn = _draw(output.logits[:, -1].float().cpu(), self._batch)
             tokens = torch.tensor([[token] for token, _ in drawn], device=self._mask.device)
             self._next = tokens
             self._mask = torch.cat([self._mask, torch.ones_like(tokens)], dim=1)
@@ -196,20 +198,28 @@ def _common(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return first[:same]
 
 
-def _draw(logits: Any, request: Request) -> tuple[int, float]:
-    """One token, and its log-probability at the temperature that is asked for, before unlikely tokens are cut off."""
+def _draw(logits: Any, requests: Sequence[Request]) -> list[tuple[int, float]]:
+    """One token for each row, and its log-probability at its temperature, before unlikely tokens are cut off."""
     import torch
 
-    sampling = request.sampling
-    if sampling.temperature == 0:
-        token = int(logits.argmax())
-        return token, float(logits.log_softmax(-1)[token])
-    logprobs = (logits / sampling.temperature).log_softmax(-1)
-    cut = logprobs.clone()
-    if sampling.top_k:
-        cut[cut < cut.topk(min(sampling.top_k, len(cut))).values[-1]] = -torch.inf
+    greedy = torch.tensor([request.sampling.temperature == 0 for request in requests])
+    temperatures = torch.tensor([request.sampling.temperature or 1.0 for request in requests])
+    logprobs = (logits / temperatures[:, None]).log_softmax(-1)
+    likely = logprobs.exp()
+    for row, request in zip(likely, requests, strict=True):
+        _cut(row, request.sampling)
+    sums = likely.double().cumsum(-1)
+    chance = torch.cat([torch.rand(1, generator=request.generator, dtype=torch.double) for request in requests])
+    drawn = torch.searchsorted(sums, chance[:, None] * sums[:, -1:], right=True)[:, 0]
+    tokens = torch.where(greedy, logprobs.argmax(-1), drawn)
+    found = logprobs.gather(-1, tokens[:, None])[:, 0]
+    return list(zip(tokens.tolist(), found.tolist(), strict=True))
+
+
+def _cut(likely: Any, sampling: Sampling) -> None:
+    """Leave no chance to unlikely tokens, as far as is asked for."""
+    if sampling.top_k and sampling.top_k < len(likely):
+        likely[likely < likely.topk(sampling.top_k).values[-1]] = 0
     if sampling.top_p < 1:
-        ordered, order = cut.softmax(-1).sort(descending=True)
-        cut[order[ordered.cumsum(-1) - ordered >= sampling.top_p]] = -torch.inf
-    token = int(cut.softmax(-1).multinomial(1, generator=request.generator))
-    return token, float(logprobs[token])
+        ordered, order = likely.div(likely.sum()).sort(descending=True)
+        likely[order[ordered.cumsum(-1) - ordered >= sampling.top_p]] = 0

@@ -32,7 +32,8 @@ def tensors(
     """
     import torch
 
-    empty = (TrainingSequence((padding,), (padding,), (False,), (0,), (0.0,)), (0.0,))
+    prompt = rows[0][0].prompt_ids if rows else (padding,)  # as the others: what all begin with is read once
+    empty = (TrainingSequence(prompt, (padding,), (False,), (0,), (0.0,)), (0.0,))
     missing = -len(rows) % multiple if rows else multiple
     whole = [*rows, *[empty] * missing]
 

@@ -9,6 +9,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from deepagent.training.sequences import TrainingSequence
+from deepagent.training.shared import share_beginnings
 
 IGNORED = -100
 """Label of a token that carries no loss."""
@@ -38,10 +39,12 @@ def sft_trainer(
         args: TRL's settings.
         options: what else `SFTTrainer` takes, such as `peft_config`.
     """
-    return SFTTrainer(
+    trainer = SFTTrainer(
         model=network,
         args=args,
         processing_class=tokenizer,
         train_dataset=Dataset.from_list(rows(sequences)),
         **options,
     )
+    share_beginnings(trainer.model)
+    return trainer

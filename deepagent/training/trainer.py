@@ -20,6 +20,7 @@ from deepagent.evaluation.base import BenchmarkTask
 from deepagent.models.transformers import TransformersModel
 from deepagent.training.batches import tensors
 from deepagent.training.rollouts import Finished, Rollouts
+from deepagent.training.shared import share_beginnings
 from deepagent.training.toolpo import ToolPOConfig, advantages
 
 
@@ -61,6 +62,7 @@ class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
             train_dataset=Dataset.from_list([{"prompt": task.prompt, "task": task.id} for task in tasks]),
             **options,
         )
+        share_beginnings(self.model)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Roll out, and make the batch. TRL gives every task as often as its group is large, in a row."""

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 
 
 class Arbitrary(Lookup):
-    """The family with a reward that a random model gets at random: for replies of an odd length."""
+    """The family with a reward that tells the rollouts of a random model apart: by how long their replies are."""
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         written = "".join(event.generated.segment.text for event in episode.events if isinstance(event, Replied))
-        return Score(values={"success": Value.same(len(written) % 2 == 1)})
+        return Score(values={"success": Value.same(len(written) % 7 / 7)})
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def made(tiny: Path, tmp_path: Path):
             report_to=[],
             disable_tqdm=True,
             loss_type="dapo",
+            gradient_checkpointing=False,
             beta=0.0,
             temperature=1.0,
             logging_steps=1,
