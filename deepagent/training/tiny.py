@@ -14,6 +14,18 @@ _CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 _CONTROL = ("<|pad|>", "<|im_start|>", "<|im_end|>")
+_PHRASES = (
+    '<tool_call>{"name": "',
+    '", "arguments": {"',
+    '": "',
+    '"}}</tool_call>',
+    "<tool_call_result>\n",
+    "\n</tool_call_result>\n",
+    "<answer>",
+    "</answer>",
+)
+"""How calls, results and answers are spelled. As one token each, as models that are made for tools have them, they are
+not what a tiny model spends its time on."""
 
 
 def make_tiny(
@@ -38,7 +50,7 @@ def make_tiny(
         seed: of the weights.
     """
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
@@ -47,12 +59,13 @@ def make_tiny(
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=vocabulary - len(_PHRASES),
         special_tokens=list(_CONTROL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in _PHRASES])
     padding, _, end = _CONTROL
     fast: Any = PreTrainedTokenizerFast
     wrapped = fast(tokenizer_object=tokenizer, pad_token=padding, eos_token=end, clean_up_tokenization_spaces=False)
