@@ -2,10 +2,12 @@
 
     python -m benchmarks.toolpo --out FOLDER                  three seeds; goes on where it was broken off
     python -m benchmarks.toolpo --out FOLDER --chart FILE     also draw the curves
+    python -m benchmarks.toolpo --out FOLDER --recipe configs/training/cpu-few.yaml --seeds 0
 
 A model is made from nothing and learns from demonstrations. From there it is trained by ToolPO, once with each seed,
 and beside it by the same runs without action attribution (the advantage of every token is that of the task's success
-alone). It prints the share of held-out tasks that are solved: untrained, after the demonstrations, after each run.
+alone). It prints the share of held-out tasks that are solved: untrained, after the demonstrations, after each run; when
+the likeliest token is taken, and when tokens are drawn as they are in training.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from deepagent.training.stages import MODEL, run_sft, run_toolpo
 RECIPE, EVALUATION = Path("configs/training/cpu.yaml"), Path("configs/training/cpu-eval.yaml")
 WAYS: dict[str, dict[str, float]] = {"ToolPO": {}, "no action attribution": {"call_weight": 0.0, "fold_weight": 0.0}}
 """What each way changes in the method."""
+HOW = {"greedy": 0.0, "drawn": 1.0}
+"""How tokens are chosen, and the temperature that says so."""
 TOGETHER = 32
 """Episodes at a time, when evaluating."""
 
@@ -42,9 +46,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for models, runs and results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", type=int, default=200, help="held-out tasks")
+    parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--chart", type=Path, help="file for the curves, SVG")
     given = parser.parse_args()
-    bench = Bench(settings.read(RECIPE, Recipe), given.out, given.tasks)
+    bench = Bench(settings.read(given.recipe, Recipe), given.out, given.tasks)
     bench.begin()
     for seed in given.seeds:
         for way in WAYS:
@@ -79,7 +84,7 @@ class Bench:
         """One run of ToolPO, unless it has been done."""
         part = self._recipe.toolpo
         if part is None:
-            raise UsageError(f"{RECIPE} has no part `toolpo`")
+            raise UsageError("the recipe has no part `toolpo`")
         method = part.method.model_copy(update=WAYS[way])
         changes = {"seed": seed, "toolpo": part.model_copy(update={"method": method})}
         recipe = self._recipe.model_copy(update=changes)
@@ -100,35 +105,44 @@ class Bench:
         if not model.is_dir():
             train()
         seconds = time.perf_counter() - started
-        solved = asyncio.run(evaluate(model, self._out / "held-out.sqlite", self._tasks))
+        store = self._out / "held-out.sqlite"
+        solved = {how: asyncio.run(evaluate(model, store, self._tasks, at)) for how, at in HOW.items()}
         result = {"solved": solved, "tasks": self._tasks, "seconds": round(seconds)}
         (self._kept / f"{name}.json").write_text(json.dumps(result) + "\n")
         say(f"{name}: {solved} of {self._tasks} held-out tasks, {seconds:.0f} s of training")
 
     def table(self, seeds: list[int]) -> None:
         """Print the share that is solved: a row for each way, a column for each seed, and their mean."""
-        print("| held-out tasks solved | " + " | ".join(f"seed {seed}" for seed in seeds) + " | mean |")
-        print("|---|" + "---|" * (len(seeds) + 1))
-        for way in ("untrained", "demonstrations", *WAYS):
-            names = [f"{way}, seed {seed}" if way in WAYS else way for seed in seeds]
-            results = self.results
-            found = [results[name] for name in names if name in results]
-            shares = [one["solved"] / one["tasks"] for one in found]
-            cells = [f"{share:.1%}" for share in shares] + [""] * (len(seeds) - len(shares))
-            print(f"| {way} | {' | '.join(cells)} | {f'{statistics.mean(shares):.1%}' if shares else ''} |", flush=True)
+        results = self.results
+        for how in HOW:
+            print(
+                f"| {self._tasks} held-out tasks, {how} | " + " | ".join(f"seed {seed}" for seed in seeds) + " | mean |"
+            )
+            print("|---|" + "---|" * (len(seeds) + 1))
+            for way in ("untrained", "demonstrations", *WAYS):
+                names = [f"{way}, seed {seed}" for seed in seeds] if way in WAYS else [way]
+                shares = [results[name]["solved"][how] / results[name]["tasks"] for name in names if name in results]
+                cells = [f"{share:.1%}" for share in shares if way in WAYS]
+                cells += [""] * (len(seeds) - len(cells))
+                mean = f"{statistics.mean(shares):.1%}" if shares else ""
+                print(f"| {way} | {' | '.join(cells)} | {mean} |", flush=True)
+            print()
 
     def curves(self, seeds: list[int]) -> dict[str, list[list[float]]]:
         """For each way and seed: the share of rollouts that solved their task, at each step of training."""
         return {way: [_successes(self._place(way, seed) / "toolpo") for seed in seeds] for way in WAYS}
 
 
-async def evaluate(model: Path, store: Path, count: int) -> int:
+async def evaluate(model: Path, store: Path, count: int, temperature: float) -> int:
     """How many held-out tasks a model solves: what `deepagent eval lookup` does."""
-    run = settings.read(EVALUATION, RunConfig).model_copy(update={"model": f"transformers:{model}"})
+    run = settings.read(EVALUATION, RunConfig)
+    sampling = run.agent.sampling.model_copy(update={"temperature": temperature})
+    agent = run.agent.model_copy(update={"sampling": sampling})
+    run = run.model_copy(update={"model": f"transformers:{model}", "agent": agent})
     plan = make_plan("lookup", run)
     with RunStore(store) as runs:
         async with opened(plan, runs) as held:
-            work = [(task, 0) for task in held.tasks[:count]]
+            work = [(task, seed) for seed, task in enumerate(held.tasks[:count])]  # each draws with chances of its own
             results = [one async for one in AsyncioExecutor(held.worker, TOGETHER).run(work)]
     return sum((one.score.values["success"].corrected or 0.0) >= 1 for one in results)
 
