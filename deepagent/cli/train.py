@@ -16,6 +16,7 @@ from deepagent.models import weights
 from deepagent.retrieval import read_catalogue
 from deepagent.retrieval.choice import TUNED, open_encoder
 from deepagent.retrieval.labelled import BUILT_IN, Half, read_set
+from deepagent.retrieval.text import tool_text
 
 if TYPE_CHECKING:
     from deepagent.training.retriever.trainer import Progress
@@ -48,6 +49,9 @@ def retriever(
         Half, typer.Option(help="Which of the queries to train on; `deepagent index eval` then reports the others.")
     ] = Half.TUNING,
     epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the labelled queries.")] = 3,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, help="Take a lower one to go on from an encoder that is tuned already.")
+    ] = 5e-5,
     seed: Annotated[int, typer.Option(help="Draws batches and made-up wishes.")] = 0,
 ) -> None:
     """Tune the encoder of tool search, so that wishes lie near the tools that serve them.
@@ -63,7 +67,7 @@ def retriever(
       deepagent index eval my-tools/queries.jsonl --encoder my-encoder
     """
     try:
-        from deepagent.training.retriever.examples import labelled_pool
+        from deepagent.training.retriever.examples import Strangers, labelled_pool
         from deepagent.training.retriever.trainer import RetrieverTraining, train
         from deepagent.training.retriever.wishes import made_up
     except ModuleNotFoundError as error:
@@ -72,14 +76,15 @@ def retriever(
     if not sets and not catalogues:
         raise UsageError("name labelled queries, or a --catalogue of tools to make up wishes for")
     folder = Path(base) if Path(base).is_dir() else weights.path(base)
-    config = RetrieverTraining(epochs=epochs, seed=seed)
+    config = RetrieverTraining(epochs=epochs, learning_rate=learning_rate, seed=seed)
     with interruptible("the same command goes on from here"):
         miner = open_encoder(TUNED)
+        specs = [spec for path in catalogues or [] for spec in read_catalogue(path)]
+        strangers = Strangers(map(tool_text, specs))
         pools = []
         for name in sets or []:
             say(f"{name}: looking for tools that only look right")
-            pools.append(labelled_pool(read_set(name).half(half), miner))
-        specs = [spec for path in catalogues or [] for spec in read_catalogue(path)]
+            pools.append(labelled_pool(read_set(name).half(half), miner, strangers))
         pools += made_up(specs, seed)
         with _shown() as tell:
             train(pools, folder, out, config, tell)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -16,6 +16,9 @@ _PARTS = 6
 _LOOKALIKES = 20
 """How many tools each kind of search proposes as lookalikes of a query's gold ones."""
 
+_LIKELY_RIGHT = 2
+"""How many of the first tools found in another catalogue are passed over: nobody labelled them, and they may serve."""
+
 
 class Example(NamedTuple):
     """One query.
@@ -24,16 +27,18 @@ class Example(NamedTuple):
         parts: the whole query, then its parts, as search splits it.
         golds: texts of the tools that serve it.
         lookalikes: texts of tools that do not, but that a search finds.
+        strangers: texts of tools of other catalogues that a search finds.
     """
 
     parts: tuple[str, ...]
     golds: tuple[str, ...]
     lookalikes: tuple[str, ...]
+    strangers: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, query: str, golds: Sequence[str], lookalikes: Sequence[str]) -> Self:
+    def of(cls, query: str, golds: Sequence[str], lookalikes: Sequence[str], strangers: Sequence[str] = ()) -> Self:
         """Split the query."""
-        return cls(tuple(query_parts(query)[:_PARTS]), tuple(golds), tuple(lookalikes))
+        return cls(tuple(query_parts(query)[:_PARTS]), tuple(golds), tuple(lookalikes), tuple(strangers))
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,33 @@ class Pool:
     run: int = 0
 
 
-def labelled_pool(labelled: LabelledSet, miner: Encoder) -> Pool:
+class Strangers:
+    """What the words of a query find in other catalogues: what a tool must be told from once many share an index.
+
+    By words alone: encoding a large catalogue takes longer than training.
+
+    Args:
+        texts: texts of tools.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = list(dict.fromkeys(texts))
+        self._words = LexicalIndex.of(self._texts)
+
+    def of(self, query: str) -> list[str]:
+        """Texts of tools that look as if they served the query."""
+        scores = self._words.scores([query])[0]
+        best = (-scores).argsort(kind="stable")[_LIKELY_RIGHT : _LIKELY_RIGHT + _LOOKALIKES]
+        return [self._texts[row] for row in best if scores[row] > 0]
+
+
+def labelled_pool(labelled: LabelledSet, miner: Encoder, strangers: Strangers) -> Pool:
     """The queries of a labelled set; the lookalikes are what search by words and by meaning finds besides the golds.
 
     Args:
         labelled: the set, already cut to the half that may be trained on.
         miner: finds lookalikes by meaning.
+        strangers: finds tools of other catalogues.
     """
     texts = [tool.text for tool in labelled.tools]
     row_of = {tool.known_as: row for row, tool in enumerate(labelled.tools)}
@@ -69,7 +95,8 @@ def labelled_pool(labelled: LabelledSet, miner: Encoder) -> Pool:
             for row in (-scores).argsort(kind="stable")[:_LOOKALIKES]
         ]
         # Tools may share a text: a copy of a gold one is no lookalike.
-        examples.append(Example.of(query.query, golds, [text for text in dict.fromkeys(found) if text not in golds]))
+        lookalikes = [text for text in dict.fromkeys(found) if text not in golds]
+        examples.append(Example.of(query.query, golds, lookalikes, strangers.of(query.query)))
     return Pool([example for example in examples if example.parts])
 
 

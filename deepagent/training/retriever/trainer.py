@@ -47,6 +47,8 @@ class RetrieverTraining(BaseModel):
     """What cosines are multiplied with in the loss."""
     lookalikes: int = Field(1, ge=0)
     """Tools that only look right, drawn anew for each query and epoch."""
+    strangers: int = Field(1, ge=0)
+    """Tools of other catalogues that only look right, drawn likewise."""
     made_up: float = Field(1.1, ge=0)
     """Batches of made-up wishes for each batch of labelled queries."""
     max_tokens: int = Field(80, ge=8)
@@ -152,20 +154,19 @@ class _Loop:
 
     def _gradients(self, examples: Sequence[Example]) -> float:
         draw = random.Random(f"{self._config.seed}:{self.step}")  # noqa: S311 (not a secret)
-        batch = collate(
-            [
-                example._replace(
-                    lookalikes=tuple(
-                        draw.sample(example.lookalikes, min(len(example.lookalikes), self._config.lookalikes))
-                    )
-                )
-                for example in examples
-            ]
-        )
+        batch = collate([self._with_few(example, draw) for example in examples])
         queries, tools = self._encoder.encode_queries(batch.queries), self._encoder.encode(batch.tools)
         loss = contrastive(queries, tools, batch, self._config.scale)
         loss.backward()
         return float(loss.detach())
+
+    def _with_few(self, example: Example, draw: random.Random) -> Example:
+        """The example with as many of its lookalikes and strangers as one step sees."""
+        few = [
+            *_sample(example.lookalikes, self._config.lookalikes, draw),
+            *_sample(example.strangers, self._config.strangers, draw),
+        ]
+        return example._replace(lookalikes=tuple(few))
 
     def _drawn(self, epoch: int) -> list[list[Example]]:
         draw = random.Random(f"{self._config.seed}:epoch {epoch}")  # noqa: S311 (not a secret)
@@ -209,6 +210,10 @@ class _Loop:
                 moments.setdefault(name, {})[key] = tensor
         for name, own in moments.items():
             self._optimizer.state[trained[name]] = own
+
+
+def _sample(texts: Sequence[str], count: int, draw: random.Random) -> list[str]:
+    return draw.sample(texts, min(len(texts), count))
 
 
 def _identity(pools: Sequence[Pool], base: Path, config: RetrieverTraining) -> str:

@@ -3,7 +3,7 @@ import random
 from deepagent.retrieval import Entry, HashEncoder
 from deepagent.retrieval.labelled import LabelledSet, Query
 from deepagent.tools import ToolSpec
-from deepagent.training.retriever.examples import Example, Pool, batches, labelled_pool
+from deepagent.training.retriever.examples import Example, Pool, Strangers, batches, labelled_pool
 
 
 def pool(name: str, count: int, run: int = 0) -> Pool:
@@ -22,10 +22,15 @@ def test_lookalikes_are_found_but_never_gold():
     )
     query = Query(id="1", query="Rain for my city. And the snow of tomorrow.", gold=frozenset({"a"}))
     labelled = LabelledSet(name="s", tools=tools, queries=(query,))
-    (example,) = labelled_pool(labelled, HashEncoder()).examples
+    (example,) = labelled_pool(labelled, HashEncoder(), Strangers([])).examples
     assert example.golds == ("rain Rain for a city.",)
     assert example.lookalikes == ("snow Snow for a city.",)  # the copy of the gold tool is none
     assert example.parts == (query.query, "Rain for my city.", "And the snow of tomorrow.")
+
+
+def test_strangers_are_found_by_words_but_the_likeliest_are_passed_over():
+    texts = ["rain city", "rain city forecast", "rain in a far city", "rain", "snow", "rain"]
+    assert Strangers(texts).of("rain in the city") == ["rain in a far city", "rain"]
 
 
 def test_an_epoch_sees_every_labelled_query_once():

@@ -60,6 +60,15 @@ def test_epochs_of_made_up_wishes_may_differ_in_length(base: Path, tmp_path: Pat
     assert told[-1].step == told[-1].steps
 
 
+def test_strangers_are_wrong_answers_too(base: Path, tmp_path: Path):
+    example = Example.of("find rain", ["get weather"], ["get music"], ["get letter", "get news"])
+    told: dict[int, list[Progress]] = {0: [], 1: []}
+    for count, steps in told.items():
+        config = RetrieverTraining(epochs=1, batch=2, frozen_layers=0, strangers=count)
+        train([Pool([example])], base, tmp_path / str(count), config, steps.append)
+    assert told[1][0].loss > told[0][0].loss
+
+
 def test_what_was_trained_finds_the_tools(base: Path, tmp_path: Path):
     told = losses(base, tmp_path / "encoder")
     assert told[-1] < told[0]
