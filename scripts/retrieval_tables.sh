@@ -11,7 +11,7 @@ untrained=(restbench_tmdb restbench_spotify toolalpaca bfcl_multi_turn_base)
 
 tables() {
     echo "== $1: reporting halves"
-    $deepagent index eval toolbench metatool "${untrained[@]}" "${@:2}"
+    $deepagent index eval "${@:2}"
     echo "== $1: sets that were never trained on, whole"
     $deepagent index eval "${untrained[@]}" --half all "${@:2}"
 }
