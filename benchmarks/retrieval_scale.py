@@ -4,13 +4,15 @@
     python benchmarks/retrieval_scale.py open INDEX
     python benchmarks/retrieval_scale.py build CATALOGUE INDEX [--count 5000]
     python benchmarks/retrieval_scale.py distractors INDEX SET
+    python benchmarks/retrieval_scale.py lookalikes CATALOGUE SET [--encoder FOLDER]
     python benchmarks/retrieval_scale.py graph [--count 1000000]
     python benchmarks/retrieval_scale.py crossover
 
 INDEX is a folder that `deepagent index build` made (`make catalogue-107k` makes the large one), QUERIES a file of
-queries (.jsonl or .jsonl.gz), CATALOGUE a file of tools, SET a folder with tools.jsonl.gz and queries.jsonl.gz, whose
-lines name the `gold` tools by id. `build` uses the encoder of INDEX, on one core. `graph` and `crossover` use made-up
-vectors that lie in clusters, as those of texts do; their queries are near such vectors but none of them.
+queries (.jsonl or .jsonl.gz), CATALOGUE a file of tools, SET a labelled set as for `deepagent index eval`. `lookalikes`
+is the quick form of `distractors`: only those tools of CATALOGUE are added whose words are nearest to the queries; they
+do most of the harm. `build` uses the encoder of INDEX, on one core. `graph` and `crossover` use made-up vectors that
+lie in clusters, as those of texts do; their queries are near such vectors but none of them.
 """
 
 from __future__ import annotations
@@ -30,15 +32,20 @@ from numpy.typing import NDArray
 
 from deepagent.cli.index import open_index, read_wishes
 from deepagent.retrieval import Encoder, Entry, ToolIndex, dense
-from deepagent.retrieval.catalogue import json_objects, read_entries
+from deepagent.retrieval.catalogue import read_catalogue, read_entries
+from deepagent.retrieval.choice import TUNED, open_encoder
 from deepagent.retrieval.dense import DenseIndex
 from deepagent.retrieval.embedding import encoded_queries
-from deepagent.retrieval.text import query_parts
+from deepagent.retrieval.labelled import Half, LabelledSet, read_set
+from deepagent.retrieval.lexical import LexicalIndex
+from deepagent.retrieval.text import query_parts, tool_text
 from deepagent.serving.batching import BatchSearch
+from deepagent.tools import ToolSpec
 
 CALLERS = 8
 QUERIES = 200
 SEARCHES = 100
+NEAREST = 8
 
 
 def main() -> None:
@@ -60,6 +67,11 @@ def main() -> None:
     one.add_argument("index", type=Path)
     one.add_argument("set", type=Path)
     one.set_defaults(run=lambda options: distractors(options.index, options.set))
+    one = commands.add_parser("lookalikes")
+    one.add_argument("catalogue", type=Path)
+    one.add_argument("set", type=Path)
+    one.add_argument("--encoder", default=TUNED)
+    one.set_defaults(run=lambda options: lookalikes(options.catalogue, options.set, options.encoder))
     one = commands.add_parser("graph")
     one.add_argument("--count", type=int, default=1_000_000)
     one.set_defaults(run=lambda options: graph(options.count))
@@ -161,23 +173,38 @@ def building(catalogue: Path, like: Path, count: int) -> None:
 def distractors(folder: Path, labelled: Path) -> None:
     """Recall@5 of a labelled set alone, and among the tools of an index."""
     others = open_index(folder)
-    entries = [apart(entry) for entry in read_entries(labelled / "tools.jsonl.gz")]
-    alone = ToolIndex.build(entries, others.encoder)
-    among = others.updated(entries)
-    rows = [row for _, row in json_objects(labelled / "queries.jsonl.gz")]
+    whole = read_set(str(labelled))
+    tools = [apart(entry, "labelled") for entry in whole.tools]
+    kept(whole, ToolIndex.build(tools, others.encoder), others.updated(tools))
+
+
+def lookalikes(catalogue: Path, labelled: Path, encoder: str) -> None:
+    """Recall@5 of the reporting half of a set alone, and among the tools whose words are nearest to its queries."""
+    queries = read_set(str(labelled)).half(Half.REPORTING)
+    texts = {tool_text(spec): spec for spec in read_catalogue(catalogue)}
+    others = [apart(spec, f"other {number}") for number, spec in enumerate(texts.values())]
+    words = LexicalIndex.of(list(texts))
+    near = {row for query in queries.queries for row in (-words.scores([query.query])[0]).argsort()[:NEAREST].tolist()}
+    alone = ToolIndex.build(queries.tools, open_encoder(encoder))
+    kept(queries, alone, alone.updated([others[row] for row in sorted(near)]))
+
+
+def kept(labelled: LabelledSet, alone: ToolIndex, among: ToolIndex) -> None:
     recalls = []
     for index in (alone, among):
-        found = [{hit.id for hit in index.search(row["query"], 5)} & set(row["gold"]) for row in rows]
-        recalls.append(np.mean([len(hits) / len(row["gold"]) for hits, row in zip(found, rows, strict=True)]))
+        found = [({hit.id for hit in index.search(query.query, 5)}, query.gold) for query in labelled.queries]
+        recalls.append(np.mean([len(ids & gold) / len(gold) for ids, gold in found]))
     told(
-        f"{len(rows)} queries: Recall@5 among {len(alone)} tools {recalls[0]:.1%}, among {len(among)} {recalls[1]:.1%}"
+        f"{len(labelled.queries)} queries: Recall@5 among {len(alone)} tools {recalls[0]:.1%}, "
+        f"among {len(among)} {recalls[1]:.1%}"
     )
     told(f"kept {recalls[1] / recalls[0]:.1%}")
 
 
-def apart(entry: Entry) -> Entry:
-    """The entry under a name that no other catalogue has, found by the same text."""
-    spec = entry.spec.model_copy(update={"name": f"labelled {entry.id}"})
+def apart(tool: Entry | ToolSpec, name: str) -> Entry:
+    """The tool under a name that no other catalogue has, found by the same text."""
+    entry = tool if isinstance(tool, Entry) else Entry(spec=tool)
+    spec = entry.spec.model_copy(update={"name": f"{name} {entry.spec.name}"})
     return entry.model_copy(update={"spec": spec, "original": entry.spec.name})
 
 
