@@ -26,6 +26,8 @@ _VALUE = re.compile(r"[^\s,;:]+(?: [^\s,;:]+)*")
 _ERROR = re.compile(r"^\s*(?:Traceback \(most recent call last\)|(?:\w+Error|error)\b)")
 _DERIVED_DIGITS = 1
 """Numbers of so many digits are counts that a model may well have made itself."""
+_MOST_DIGITS = 20
+"""Behind the point, that make a difference."""
 _MOST_NUMBERS = 20_000
 """Numbers that are kept; who has seen more is believed."""
 
@@ -137,10 +139,8 @@ class Doubts:
         if len(_VALUE.findall(answer)) < len(self._parts):
             said = f"The task has {len(self._parts)} parts, and the answer covers less. Answer all of them:"
             yield Doubt(PARTIAL, "\n".join([said, *self._so_far()]))
-        unseen = [one for one in _NUMBER.findall(answer) if len(one) > _DERIVED_DIGITS and not self._known(one)]
-        if self._tools and self._code and unseen and not computed:
-            said = f"{unseen[0]} stands in no result. Compute it with Python from the results, then answer."
-            yield Doubt(UNSEEN, said)
+        if self._tools and self._code and not computed and (unseen := self._unseen(answer)) is not None:
+            yield Doubt(UNSEEN, f"{unseen} stands in no result. Compute it with Python from the results, then answer.")
 
     async def _untried(self) -> Doubt:
         """Small models go back to the example in their prompt when they are not told the task again."""
@@ -168,13 +168,21 @@ class Doubts:
             return [f"{part} {self._last[name]}" for part, name in zip(self._parts, self._best, strict=True)]
         return [f"{name}: {text}" for name, text in [*self._last.items()][-_SIGNATURES:]]
 
-    def _known(self, written: str) -> bool:
-        """Whether a number was seen, or is one that was seen in fewer digits."""
+    def _unseen(self, answer: str) -> str | None:
+        """The first number that was not seen, nor is one that was seen in fewer digits."""
         if len(self._numbers) >= _MOST_NUMBERS:
-            return True
-        value = _value(written)
-        digits = len(written.rpartition(".")[2]) if "." in written else 0
-        return value in self._numbers or any(round(one, digits) == value for one in self._numbers)
+            return None
+        rounded: dict[int, set[float]] = {}
+        for found in _NUMBER.finditer(answer):
+            written, value = found.group(), _value(found.group())
+            if len(written) <= _DERIVED_DIGITS or value in self._numbers:
+                continue
+            digits = min(len(written.rpartition(".")[2]) if "." in written else 0, _MOST_DIGITS)
+            if digits not in rounded:
+                rounded[digits] = {round(one, digits) for one in self._numbers}
+            if value not in rounded[digits]:
+                return written
+        return None
 
 
 def parts(task: str) -> Iterator[str]:

@@ -312,7 +312,8 @@ class Session:
         self._loose.take(action, observation)
         lead = self._loose.picked_up(action, observation)
         begun = parsed.resume
-        if observation.error == "malformed" and not dropped and self._budget.idle > 1 and self._seen:
+        waits = lead is None or self._budget.idle > 1  # nothing is left to be mended, or it does not mend it
+        if observation.error == "malformed" and not dropped and waits and self._seen:
             begun = self._dialect.answer_start  # it talks about what it has seen, and does not act any more
         elif lead is not None and not begun:
             begun = self._dialect.push(lead)

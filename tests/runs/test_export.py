@@ -17,7 +17,8 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-SCRIPT = [call("add", a=1, b=2), execute("print(add(a=3, b=4))"), "I do nothing.", answer("10")]
+SCRIPT = [call("add", a=1, b=2), execute("print(add(a=3, b=4))"), "I do nothing.", "10</answer>"]
+SAID = [*SCRIPT[:3], "<answer>10</answer>"]
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_conversation_takes_turns_and_holds_what_was_said_and_shown(events):
     assert roles[0] == "system"
     assert roles[1:] == ["user", "assistant"] * (len(roles[1:]) // 2)
     said = [message["content"] for message in row["messages"]]
-    assert [text for text in said if text in SCRIPT] == SCRIPT
+    assert [text for text in said if text in SAID] == SAID
     assert "<tool_call_result>\n3\n</tool_call_result>" in said
     assert "<execute_result>\n7\n</execute_result>" in said
     assert row["status"] == "answered"
