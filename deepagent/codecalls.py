@@ -104,9 +104,9 @@ class CodeCalls:
             return await self._make(call, tool, arguments)
         call, returned = past.called.call, past.returned
         if returned is not None and returned.error != "interrupted":
-            value, text = self._recorded(returned)
+            text = self._recorded(returned)
             self._bring(name, arguments, text)
-            return value
+            return _value(returned, text)
         if self._finished:
             raise ToolFailedError("the cell ended before the tool did")
         waits = self._approvals is not None and self._approvals.not_approved(self._step, call)
@@ -128,19 +128,12 @@ class CodeCalls:
                 return use
         return None
 
-    def _recorded(self, returned: ToolReturned) -> tuple[Any, str]:
-        """The result, and its text."""
+    def _recorded(self, returned: ToolReturned) -> str:
+        """The whole text of a result."""
         if returned.error is not None:
             raise ToolFailedError(returned.result)
         kept = self._log.artifact(f"r{returned.step}.{returned.call}")
-        text = returned.result if kept is None else kept
-        if returned.structured is False:
-            return text, text
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return text, text
-        return value if returned.structured or isinstance(value, (dict, list)) else text, text
+        return returned.result if kept is None else kept
 
     async def _make(self, call: int, tool: Tool, arguments: Arguments) -> Any:
         step, name = self._step, tool.name
@@ -177,3 +170,14 @@ class CodeCalls:
         log(text, structured=not isinstance(value, str))
         self._bring(name, arguments, text)
         return value
+
+
+def _value(returned: ToolReturned, text: str) -> Any:
+    """The result that code was given, from its text."""
+    if returned.structured is False:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if returned.structured or isinstance(value, (dict, list)) else text

@@ -8,8 +8,9 @@ a model that does nothing about it, and insists, is believed.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from deepagent.actions import PARTIAL, UNSEEN, UNTRIED, Action, Call, Execute, Malformed, Search
 from deepagent.retrieval import Hit
@@ -64,12 +65,12 @@ class Doubts:
     """
 
     def __init__(
-        self, task: str, *, tools: bool, code: bool, shown: Sequence[ToolSpec] = (), find: Find | None = None
+        self, task: str, *, tools: bool, code: bool, shown: Iterable[ToolSpec] = (), find: Find | None = None
     ) -> None:
         self._task = task
         self._parts = tuple(parts(task)) if tools else ()
         self._tools = tools
-        self._shown = shown
+        self._shown = tuple(islice(shown, _SIGNATURES))  # an index could hold very many
         self._code = code
         self._find = find
         self._numbers = set(numbers(task))
@@ -148,7 +149,7 @@ class Doubts:
         text = f"No tool has been used yet, and an answer must come from results. The task is still:\n{task}"
         if self._find is not None:
             return Doubt(UNTRIED, text, await self._find(task))
-        signatures = "\n".join(spec.signature for spec in self._shown[:_SIGNATURES])
+        signatures = "\n".join(spec.signature for spec in self._shown)
         return Doubt(UNTRIED, f"{text}\nUse its tools first:\n{signatures}")
 
     async def _left(self) -> Doubt | None:

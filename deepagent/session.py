@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from itertools import islice
 
 from deepagent.actions import UNTRIED, Action, Answer, Fold, Observation, Search
 from deepagent.budget import Budget
@@ -30,8 +29,6 @@ from deepagent.windows import Windows
 
 _LEAST_SHOWN = 300
 """Bytes of a result that are shown where the server takes no more."""
-_MOST_SHOWN = 100
-"""Tools that doubts know of where they are not searched for: an index could hold very many."""
 _GRACE_SECONDS = 120
 """Time for the answer that is asked for at a limit."""
 
@@ -79,7 +76,7 @@ class Session:
     def _doubting(means: Means) -> Doubts:
         catalogue, search = means.catalogue, means.abilities.search
         find = partial(catalogue.search, k=means.config.found) if search else None
-        shown = [] if search else [tool.spec for tool in islice(catalogue, _MOST_SHOWN)]
+        shown = () if search else (tool.spec for tool in catalogue)
         return Doubts(means.task, tools=len(catalogue) > 0, code=means.config.execute, shown=shown, find=find)
 
     def stop(self) -> None:

@@ -95,9 +95,9 @@ def _action_starts(events: Sequence[Event]) -> dict[int, int]:
             texts[event.step] = texts.get(event.step, "") + event.generated.segment.text
         elif isinstance(event, Intended) and event.step in texts:
             if isinstance(event.action, Call | Execute | Fold):
-                text, thought = texts[event.step], event.thought
-                written = thought[len(led) :] if led and thought.startswith(led) else thought
-                starts[event.step] = len(written) + (len(text) - len(text.lstrip()) if written is thought else 0)
+                text = texts[event.step]
+                before = -len(led) if led and event.thought.startswith(led) else len(text) - len(text.lstrip())
+                starts[event.step] = before + len(event.thought)
             led = ""
     return starts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Self
 
 from deepagent.retrieval import Encoder
@@ -65,7 +66,11 @@ class Strangers:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = list(dict.fromkeys(texts))
-        self._words = LexicalIndex.of(self._texts)
+
+    @cached_property
+    def _words(self) -> LexicalIndex:
+        """Made when it is asked: who trains on a catalogue alone never does."""
+        return LexicalIndex.of(self._texts)
 
     def of(self, query: str) -> list[str]:
         """Texts of tools that look as if they served the query."""
