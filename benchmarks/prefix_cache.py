@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from deepagent import Agent, AgentConfig, Limits, RunStore, Sampling, tool
-from deepagent.models import Generated, HttpModel
+from deepagent.models import Generated
+from deepagent.models.http import HttpModel
 from deepagent.runs.events import Replied
 from deepagent.transcript import Window
 

@@ -1,21 +1,18 @@
 """Spans of OpenTelemetry for a run, after its GenAI semantic conventions, and its lines in Python's logging.
 
 Both are made from the events of the log: what a trace says is what happened, and nothing of it is said twice. Spans are
-silent unless the extra `otel` is installed and the program has configured a tracer provider, or the usual variables
-(`OTEL_EXPORTER_OTLP_ENDPOINT`) are set for the command line. They carry names, numbers and ids, never what the model or
-a tool said: that stays in the store.
+silent unless the extra `otel` is installed and the program has configured a tracer provider, as `cli/spans.py` does for
+the command line. They carry names, numbers and ids, never what the model or a tool said: that stays in the store.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from typing import Any
 
 from deepagent.actions import Action, Call, Execute, Search
-from deepagent.errors import UsageError
 from deepagent.runs.events import (
     Ended,
     Event,
@@ -187,23 +184,3 @@ def _wanted() -> bool:
     if trace is None:
         return False
     return type(trace.get_tracer_provider()).__name__ != "ProxyTracerProvider"
-
-
-def export_if_configured() -> None:
-    """For the command line: export spans where the usual variables name a collector.
-
-    Raises:
-        UsageError: they do, and the extra is not installed.
-    """
-    if not (os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
-        return
-    try:
-        from opentelemetry import trace
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError as error:
-        raise UsageError("OTEL_EXPORTER_OTLP_ENDPOINT is set: pip install 'deepagent[otel]' to export spans") from error
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)

@@ -72,7 +72,7 @@ def commands() -> str:
         )
         parts.extend([f"## {context.command_path}", "", "```text", command.get_help(context), "```", ""])
         for inner in command.list_commands(context) if isinstance(command, TyperGroup) else []:
-            add(command.get_command(context, inner), inner, context)
+            add(command.resolve_command(context, [inner])[1], inner, context)
 
     add(root, "deepagent", None)
     return "\n".join(parts)

@@ -10,7 +10,8 @@ import pytest
 from deepagent import Agent, AgentConfig, Limits, tool
 from deepagent.agent import Delta
 from deepagent.errors import ModelReplyError, ModelTimeoutError, OperatorError
-from deepagent.models import HttpModel, failures
+from deepagent.models import failures
+from deepagent.models.http import HttpModel
 from deepagent.runs.events import Ended, Folded, Observed
 from deepagent.runs.store import RunStore
 from tests.memory.test_folder import good

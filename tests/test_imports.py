@@ -28,3 +28,24 @@ def test_the_public_api_is_sorted_and_whole():
     assert list(deepagent.__all__) == sorted(deepagent.__all__)
     for name in deepagent.__all__:
         assert getattr(deepagent, name) is not None
+
+
+def test_a_command_loads_what_it_needs_and_no_other_command():
+    shown = loaded_by("--version")
+    assert shown & {*HEAVY, "pydantic", "aiohttp", "jinja2", "yaml", "deepagent.cli.run", "deepagent.agent"} == set()
+    listed = loaded_by("runs", "list", "--help")
+    assert "deepagent.cli.runs" in listed
+    assert listed & {*HEAVY, "aiohttp", "jinja2", "deepagent.cli.evaluations", "deepagent.cli.index"} == set()
+    evaluated = loaded_by("eval", "--help")
+    assert evaluated & {*HEAVY, "aiohttp", "deepagent.training"} == set()
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """The modules that a command has loaded when it ends."""
+    code = (
+        "import json, sys; from deepagent.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))

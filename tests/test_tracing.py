@@ -16,7 +16,8 @@ from tests.support import HASHED, answer, call
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from deepagent import Agent, ScriptedModel, tool, tracing
+from deepagent import Agent, ScriptedModel, tool
+from deepagent.cli.spans import export_if_configured
 from tests.support import HASHED, answer, call, execute
 
 @tool(effect="pure")
@@ -26,7 +27,7 @@ def weigh(article: str) -> int:
     with trace.get_tracer("shop").start_as_current_span("scales"):  # in a thread: the function is not async
         return 7
 
-tracing.export_if_configured()
+export_if_configured()
 script = [call("weigh", article="secret-lamp"), execute("print(weigh(article='chair'))"), call("nothing"), answer("14")]
 print(asyncio.run(Agent(ScriptedModel(script), [weigh], config=HASHED, store=Path(sys.argv[1])).run("Do it.")).id)
 """

@@ -18,7 +18,7 @@ from deepagent.models.weights import cache_folder
 from deepagent.resources import default_store
 from deepagent.settings import DEFAULT, Key
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True)
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _COLUMN = 48

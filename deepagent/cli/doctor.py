@@ -18,8 +18,9 @@ from deepagent.actions import Frozen
 from deepagent.cli.terminal import plain, say_table
 from deepagent.errors import DeepAgentError, UsageError
 from deepagent.evaluation.registry import BUILT_IN
-from deepagent.models import HttpModel, open_model, weights
+from deepagent.models import open_model, weights
 from deepagent.models.capabilities import examine
+from deepagent.models.http import HttpModel
 from deepagent.models.resolve import SCHEMES, configs
 from deepagent.resources import default_store
 from deepagent.retrieval.choice import ENCODERS
@@ -79,7 +80,9 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at this machine: Python, extras, plugins, sandbox (attacked), weights, run store. Exit code 1 if broken.
+    """Look at this machine: what is installed, and whether it works.
+
+    Python, extras, plugins, the sandbox (attacked), weights, the run store. Exit code 1: something is broken.
 
     Examples:
       deepagent doctor

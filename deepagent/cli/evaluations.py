@@ -34,7 +34,7 @@ class _RunByDefault(TyperGroup):
         return super().parse_args(ctx, args if known else ["run", *args])
 
 
-app = typer.Typer(cls=_RunByDefault, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=_RunByDefault, no_args_is_help=True)
 app.command("run")(evaluate)
 
 IdArgument = Annotated[str, typer.Argument(help="An evaluation's id or its beginning, or 'last'.")]

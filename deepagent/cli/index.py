@@ -33,7 +33,7 @@ from deepagent.toolsets.sources import expand, read_sources
 if TYPE_CHECKING:
     from deepagent.retrieval.encoders import Progress
 
-app = typer.Typer(help="Index tool descriptions, and search them.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _NAME_WIDTH = 80
 _DESCRIPTION_WIDTH = 160

@@ -12,6 +12,7 @@ import typer
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from deepagent.cli.index import app
 from deepagent.cli.terminal import interruptible, json_lines, plain, stderr, stdout
 from deepagent.evaluation.retrieval.compare import Row, compare, retrievers
 from deepagent.models import weights
@@ -24,6 +25,7 @@ from deepagent.retrieval.labelled import BUILT_IN, Half, LabelledSet, read_set
 _HEAD = ("queries", "R@1", "R@5", "R@10", "R@20", "nDCG@10", "MRR", "C@10")
 
 
+@app.command("eval")
 def evaluate(
     sets: Annotated[
         list[str] | None,

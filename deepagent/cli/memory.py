@@ -15,7 +15,7 @@ from deepagent.errors import UsageError
 from deepagent.memory.store import Experience, ExperienceStore
 from deepagent.resources import default_store, experience_beside
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 ToolArgument = Annotated[str, typer.Argument(help="Name of the tool.")]

@@ -19,7 +19,7 @@ from deepagent.models.config import EmbeddedConfig
 from deepagent.models.resolve import read_config
 from deepagent.models.weights import Weights
 
-app = typer.Typer(help="Model weights on this machine.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

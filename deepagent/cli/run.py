@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json as text_json
 import os
 import sys
 from pathlib import Path
@@ -25,7 +27,7 @@ from deepagent.cli.options import (
 )
 from deepagent.cli.recorded import settings_of
 from deepagent.cli.story import Story
-from deepagent.cli.terminal import ask_in_terminal, say, stdout
+from deepagent.cli.terminal import plain, say, stderr, stdout
 from deepagent.cli.watch import JsonLines, watch
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError
@@ -33,6 +35,7 @@ from deepagent.resources import default_store
 from deepagent.runs.events import Ended
 from deepagent.runs.store import RunStore
 from deepagent.settings import Given, merge
+from deepagent.tools import Arguments, ToolSpec
 
 
 def run(
@@ -114,8 +117,21 @@ def _agent(settings: RunConfig, store: RunStore, *tools: str, at_terminal: bool)
         vision=settings.vision,
         store=store,
         indexing=say_indexing,
-        approve=ask_in_terminal if asks else None,
+        approve=_ask if asks else None,
     )
+
+
+async def _ask(tool: ToolSpec, arguments: Arguments) -> bool:
+    """Ask on the terminal whether a call may be made; anything but `y` or `yes` is a no."""
+    asked = ", ".join(f"{name}={text_json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    stderr.print(plain(f"call {tool.name}({asked})? [y/N] "), end="", soft_wrap=True)
+    loop, line = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), line.set)
+    try:
+        await line.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def recorded(

@@ -29,7 +29,7 @@ from deepagent.runs.progress import prompts
 from deepagent.runs.store import RunStore
 from deepagent.runs.summary import RunSummary
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True)
 
 _LONG = 90
 """Characters of a task and of an answer in a line."""
@@ -176,7 +176,7 @@ def fork(
 ) -> None:
     """Go on from a step of a run as another run, with other settings.
 
-    Example:
+    Examples:
       deepagent runs fork last --at 3 --config warmer.yaml
     """
     old, settings = recorded(run, store, config, given_by_options(model, set_), unsafe_execute)

@@ -16,7 +16,7 @@ from deepagent.retrieval.choice import open_index
 from deepagent.toolsets.base import Host
 from deepagent.toolsets.indexed import IndexedTools, named
 
-app = typer.Typer(help="Serve an index to other programs.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 PORT = 7862
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from deepagent.errors import UsageError
-from deepagent.tools import Arguments, ToolSpec
 from deepagent.unseen import UNSEEN
 
 _WIDE = 240
@@ -66,19 +63,6 @@ def json_lines() -> Iterator[Callable[[str], None]]:
         yield write
 
 
-async def ask_in_terminal(tool: ToolSpec, arguments: Arguments) -> bool:
-    """Ask on the terminal whether a call may be made; anything but `y` or `yes` is a no."""
-    asked = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
-    stderr.print(plain(f"call {tool.name}({asked})? [y/N] "), end="", soft_wrap=True)
-    loop, line = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), line.set)
-    try:
-        await line.wait()
-    finally:
-        loop.remove_reader(sys.stdin.fileno())
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
 @contextmanager
 def interruptible(left: str) -> Iterator[None]:
     """On Ctrl-C, say what is left and exit with code 130."""
@@ -91,7 +75,7 @@ def interruptible(left: str) -> Iterator[None]:
 
 @contextmanager
 def written(output: Path | None) -> Iterator[Callable[[str], None]]:
-    """What writes text in UTF-8 to a new file, or to standard output."""
+    """What writes text in UTF-8 to standard output, or to a new file, which is there once all of it is written."""
 
     def write(piece: str) -> None:
         file.write(piece.encode("utf-8", "replace"))
@@ -101,10 +85,14 @@ def written(output: Path | None) -> Iterator[Callable[[str], None]]:
         yield write
         file.flush()
         return
+    if output.exists():
+        raise UsageError(f"{output} exists already; give another name, or remove it first")
+    part = output.with_name(f"{output.name}.part")
     try:
-        with output.open("xb") as file:
+        with part.open("wb") as file:
             yield write
-    except FileExistsError as error:
-        raise UsageError(f"{output} exists already; give another name, or remove it first") from error
+        part.replace(output)
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror}; give another file") from error
+    finally:
+        part.unlink(missing_ok=True)

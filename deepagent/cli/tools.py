@@ -24,7 +24,7 @@ from deepagent.toolsets.base import Host
 from deepagent.toolsets.composition import Composition
 from deepagent.toolsets.resolve import open_toolset
 
-app = typer.Typer(help="Tools: look at them, and call them by hand.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 SourceOption = Annotated[
     list[str] | None,

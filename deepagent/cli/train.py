@@ -21,7 +21,7 @@ from deepagent.retrieval.text import tool_text
 if TYPE_CHECKING:
     from deepagent.training.retriever.trainer import Progress
 
-app = typer.Typer(help="Train models on runs and labelled data.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _BASE = "all-minilm-l6-v2"
 

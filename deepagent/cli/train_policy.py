@@ -11,6 +11,7 @@ from deepagent import settings
 from deepagent.cli.evaluate import results_path
 from deepagent.cli.options import StoreOption
 from deepagent.cli.terminal import interruptible, say, written
+from deepagent.cli.train import app
 from deepagent.errors import TrainingError, UsageError
 from deepagent.evaluation.store import ResultStore
 from deepagent.resources import default_store
@@ -26,6 +27,7 @@ From = Annotated[str | None, typer.Option("--model", help="Folder of the model t
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder --out.")]
 
 
+@app.command()
 def sft(config: Config, out: Out, model: From = None, resume: Resume = False) -> None:
     """Fine-tune on what the oracle of a task family does. The loss is on the model's own words only."""
     recipe = _recipe(config)
@@ -35,6 +37,7 @@ def sft(config: Config, out: Out, model: From = None, resume: Resume = False) ->
         typer.echo(run_sft(recipe, out, say=say, resume=resume))
 
 
+@app.command()
 def toolpo(config: Config, out: Out, model: From = None, resume: Resume = False) -> None:
     """Reinforce what solves tasks: the agent works on them, and its own log is the training data.
 
@@ -45,6 +48,7 @@ def toolpo(config: Config, out: Out, model: From = None, resume: Resume = False)
         typer.echo(run_toolpo(recipe, out, say=say, resume=resume, begin=begin))
 
 
+@app.command()
 def collect(
     out: Annotated[Path, typer.Option("--out", "-o", help="A new file: a line of JSON for each window.")],
     store: StoreOption = None,
@@ -69,9 +73,8 @@ def collect(
             taken, windows = taken + 1, windows + len(lines)
             for line in lines:
                 write(line)
-    if not taken:
-        out.unlink()
-        raise TrainingError("no run was worth imitating: see --smooth and --ungraded")
+        if not taken:
+            raise TrainingError("no run was worth imitating: see --smooth and --ungraded")
     say(f"{out}: {taken} runs, {windows} windows")
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from deepagent.actions import Frozen
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 _MOST_DRAWS = 20_000_000
 _RESAMPLES = 2000
@@ -61,6 +62,8 @@ def clustered(values: Sequence[tuple[str, float, float]]) -> dict[str, Cluster]:
 
 def mean(clusters: Mapping[str, Cluster], *, seed: int = _SEED) -> Estimate | None:
     """The weighted mean over all episodes, with a percentile bootstrap interval over tasks; None of nothing."""
+    import numpy as np
+
     totals, weights = _columns(clusters)
     if weights.sum() <= 0:
         return None
@@ -121,6 +124,8 @@ def paired(first: Mapping[str, Cluster], second: Mapping[str, Cluster], *, seed:
 
     Every task counts alike here, whatever its weight.
     """
+    import numpy as np
+
     both = [task for task in first if task in second and first[task].weight > 0 and second[task].weight > 0]
     if not both:
         return None
@@ -161,6 +166,8 @@ def _normal_tail(count: int, least: int) -> float:
 
 
 def _columns(clusters: Mapping[str, Cluster]) -> tuple[Floats, Floats]:
+    import numpy as np
+
     totals = np.array([cluster.total for cluster in clusters.values()], dtype=np.float64)
     weights = np.array([cluster.weight for cluster in clusters.values()], dtype=np.float64)
     return totals, weights
@@ -171,6 +178,8 @@ def _bootstrap(rows: Floats, seed: int) -> Floats:
 
     Equal rows are drawn together by their number, which is the same and makes a metric of 0 and 1 cheap.
     """
+    import numpy as np
+
     kinds, counts = np.unique(rows, axis=0, return_counts=True)
     resamples = int(min(_RESAMPLES, max(_LEAST_RESAMPLES, _MOST_DRAWS // len(kinds))))
     generator = np.random.default_rng(seed)

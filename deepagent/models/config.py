@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepagent.models.embedded import DEFAULT
-from deepagent.models.servers import Api
-from deepagent.models.weights import Weights
+from deepagent.models.weights import DEFAULT, Weights
 from deepagent.secrets import Secret
+
+Api = Literal["auto", "completions", "chat"]
 
 
 class KindConfig(BaseModel):

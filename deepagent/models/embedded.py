@@ -16,11 +16,10 @@ from deepagent.models import weights
 from deepagent.models.adapters import as_gguf, with_adapter
 from deepagent.models.base import Generated, Listen, Sampling
 from deepagent.models.http import HttpModel
-from deepagent.models.weights import Weights
+from deepagent.models.weights import DEFAULT, Weights
 from deepagent.tools import JsonSchema
 from deepagent.transcript import Function, Message, Segment, Window
 
-DEFAULT = "qwen2.5-coder-1.5b"
 CACHE_MEBIBYTES = 1024
 """Memory for the prompts of several runs that take turns; a full window of the default model takes 230."""
 

@@ -15,9 +15,10 @@ from deepagent.errors import ModelError, ModelReplyError, ModelTimeoutError, Usa
 from deepagent.grammar import Grammar
 from deepagent.models import servers
 from deepagent.models.base import Generated, Listen, Sampling, Usage, room_for_reply
+from deepagent.models.config import Api
 from deepagent.models.failures import RefusedError
 from deepagent.models.reply import Reply
-from deepagent.models.servers import Api, ChatServer, Server
+from deepagent.models.servers import ChatServer, Server
 from deepagent.models.servers.base import Terms, function_list
 from deepagent.models.servers.chat import read_answer
 from deepagent.models.transport import JsonObject, Transport

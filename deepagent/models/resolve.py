@@ -15,9 +15,7 @@ from deepagent.models.config import (
     TransformersConfig,
     VllmConfig,
 )
-from deepagent.models.embedded import DEFAULT, EmbeddedModel
-from deepagent.models.http import HttpModel
-from deepagent.models.vllm import VllmModel
+from deepagent.models.weights import DEFAULT
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 SCHEMES = ("embedded", "vllm", "transformers", "http", "https")
@@ -45,13 +43,13 @@ def open_model(spec: str) -> Model:
         kind, _, rest = start.partition(":")
         adapter = Path(folder) if folder else None
         if kind == "embedded":
-            return EmbeddedModel(rest or DEFAULT, adapter=adapter)
+            return from_config(EmbeddedConfig(kind="embedded", weights=rest or DEFAULT, adapter=adapter))
         if kind == "vllm":
-            return VllmModel(rest, adapter=adapter)
+            return from_config(VllmConfig(kind="vllm", model=rest, adapter=adapter))
         return from_config(TransformersConfig(kind="transformers", model=rest, adapter=adapter))
     if kind in ("http", "https"):
         url, _, model = spec.partition("#")
-        return HttpModel(url, model or None)
+        return from_config(HttpConfig(kind="http", url=url, model=model or None))
     plugin = None if spec in configs() or spec.endswith(_YAML) else plugins.find("models", kind)
     if plugin is not None:
         made: Model = plugin.make(rest)
@@ -92,7 +90,10 @@ def from_config(config: ModelConfig) -> Model:
     Raises:
         UsageError: its key is not where it is said to be.
     """
+    # Each kind is imported where it is opened: the HTTP library alone takes a fifth of a second.
     if isinstance(config, EmbeddedConfig):
+        from deepagent.models.embedded import EmbeddedModel
+
         return EmbeddedModel(
             config.weights,
             context=config.context,
@@ -106,6 +107,8 @@ def from_config(config: ModelConfig) -> Model:
         folder = Path(config.model)
         return TransformersModel.load(folder, adapter=config.adapter, context=config.context, turns=config.turns)
     if isinstance(config, VllmConfig):
+        from deepagent.models.vllm import VllmModel
+
         return VllmModel(
             config.model,
             context=config.context,
@@ -114,6 +117,8 @@ def from_config(config: ModelConfig) -> Model:
             options=config.options,
             adapter=config.adapter,
         )
+    from deepagent.models.http import HttpModel
+
     return HttpModel(
         config.url,
         config.model,

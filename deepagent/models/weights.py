@@ -25,6 +25,9 @@ from deepagent.errors import UsageError, WeightsError
 from deepagent.models import carriers
 from deepagent.models.carriers import Progress
 
+DEFAULT = "qwen2.5-coder-1.5b"
+"""The weights of the embedded model, unless others are named."""
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

@@ -1,8 +1,11 @@
 """The command `deepagent` itself."""
 
+from importlib import import_module
+
 import pytest
 
 from deepagent import __version__
+from deepagent.cli import commands
 
 
 def test_the_version_is_told(deepagent):
@@ -12,8 +15,18 @@ def test_the_version_is_told(deepagent):
 def test_help_names_the_commands(deepagent):
     shown = deepagent("--help")
     assert shown.returncode == 0
-    for name in ("run", "eval", "runs", "index", "models"):
-        assert f"  {name} " in shown.stdout
+    for name, (about, *_) in commands._COMMANDS.items():
+        assert [name, *about.split()] in [line.split() for line in shown.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["run", "view", "doctor"])
+def test_the_help_says_of_a_command_what_the_command_says_of_itself(name):
+    about = commands._COMMANDS[name][0]
+    assert getattr(import_module(f"deepagent.cli.{name}"), name).__doc__.startswith(about)
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(deepagent):
+    assert "Did you mean 'doctor'?" in deepagent("doctr").stderr
 
 
 def test_the_examples_of_help_stand_line_by_line(deepagent):

@@ -41,9 +41,9 @@ SOURCES = {
 COMMAND = re.compile(r"^(\$ )?([A-Z_]+=\S+ )*(deepagent|make|pip|python|curl|docker|apt-get|npm) ")
 ELSEWHERE = {"plugins.md": "tests/test_plugins.py installs the whole example"}
 SCRIPTED = """
-import deepagent.models.resolve
+import deepagent.models.embedded
 from deepagent import ScriptedModel
-deepagent.models.resolve.EmbeddedModel = lambda *args, **options: ScriptedModel(["Done.\\n<answer>125</answer>"] * 2)
+deepagent.models.embedded.EmbeddedModel = lambda *args, **options: ScriptedModel(["Done.\\n<answer>125</answer>"] * 2)
 """
 """Put before a Python block: the embedded model is played, so that no weights are needed and nothing takes long."""
 

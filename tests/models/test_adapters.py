@@ -8,8 +8,9 @@ import pytest
 from deepagent.cli.options import wearing
 from deepagent.config import RunConfig
 from deepagent.errors import UsageError, WeightsError
-from deepagent.models import EmbeddedModel, Sampling, open_model, weights
+from deepagent.models import Sampling, open_model, weights
 from deepagent.models.adapters import as_gguf, read_config, with_adapter
+from deepagent.models.embedded import EmbeddedModel
 from deepagent.transcript import Message, Window
 
 SMALL = "smollm2-135m"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from deepagent.models import HttpModel
 from deepagent.models.capabilities import Capabilities, examine
+from deepagent.models.http import HttpModel
 from tests.models.fake_server import CONTEXT, Exchange, FakeServer
 
 METRICS = """\

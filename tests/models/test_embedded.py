@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from deepagent.errors import ContextOverflowError, DeepAgentError, ModelUnavailableError, WeightsError
-from deepagent.models import EmbeddedModel, Sampling, weights
+from deepagent.models import Sampling, weights
+from deepagent.models.embedded import EmbeddedModel
 from deepagent.transcript import Message, Window
 
 SMALL = "smollm2-135m"
@@ -170,7 +171,8 @@ async def test_the_engine_ends_even_when_the_connection_cannot_be_closed(small: 
 
 SPEAK = """
 import asyncio
-from deepagent.models import EmbeddedModel, Sampling
+from deepagent.models import Sampling
+from deepagent.models.embedded import EmbeddedModel
 from deepagent.transcript import Message
 
 async def main():

@@ -14,7 +14,8 @@ from deepagent.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from deepagent.models import Generated, HttpModel, Sampling, transport
+from deepagent.models import Generated, Sampling, transport
+from deepagent.models.http import HttpModel
 from deepagent.transcript import Message, Window
 from tests.models.fake_server import Exchange, FakeServer
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from deepagent.errors import ConfigError, ContextOverflowError, ModelUnavailableError, UsageError
-from deepagent.models import HttpModel, Sampling
+from deepagent.models import Sampling
+from deepagent.models.http import HttpModel
 from deepagent.transcript import Message, Segment, Window
 from tests.models.fake_server import CONTEXT, END, END_ID, FakeServer, encode
 

@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from deepagent.errors import ConfigError, UsageError
-from deepagent.models import EmbeddedModel, HttpModel, open_model
+from deepagent.models import open_model
+from deepagent.models.embedded import EmbeddedModel
+from deepagent.models.http import HttpModel
 from deepagent.models.resolve import CONFIGS, read_config
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from deepagent import AgentConfig, FoldConfig, Limits, tool
-from deepagent.models import Generated, HttpModel, Sampling
+from deepagent.models import Generated, Sampling
+from deepagent.models.http import HttpModel
 from deepagent.transcript import Window
 
 CONFIG = AgentConfig(

@@ -12,7 +12,8 @@ import pytest
 from deepagent import Agent
 from deepagent.errors import ContextOverflowError
 from deepagent.grammar import Grammar, HeldTag
-from deepagent.models import HttpModel, Sampling
+from deepagent.models import Sampling
+from deepagent.models.http import HttpModel
 from deepagent.runs.events import Folded, Intended, Observed, Replied, WindowOpened
 from deepagent.runs.store import RunStore
 from deepagent.transcript import FunctionCall, Message, Segment, Window

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from deepagent.errors import ConfigError, ModelReplyError
+from deepagent.models.config import Api
 from deepagent.models.failures import StatusError
 from deepagent.models.servers.base import Server
 from deepagent.models.servers.chat import ChatServer
@@ -13,9 +14,7 @@ from deepagent.models.servers.sglang import SglangServer
 from deepagent.models.servers.vllm import VllmServer
 from deepagent.models.transport import JsonObject, Transport
 
-Api = Literal["auto", "completions", "chat"]
-
-__all__ = ["Api", "ChatServer", "Server", "detect"]
+__all__ = ["ChatServer", "Server", "detect"]
 
 
 async def detect(transport: Transport, model: str | None, api: Api, context: int | None) -> Server:

@@ -7,7 +7,8 @@ import pytest
 
 from deepagent.control import CONTROL
 from deepagent.errors import ModelReplyError, ModelUnavailableError
-from deepagent.models import HttpModel, Sampling
+from deepagent.models import Sampling
+from deepagent.models.http import HttpModel
 from deepagent.transcript import Function, FunctionCall, Message, Segment, Window
 from tests.models.fake_server import Exchange, FakeServer
 

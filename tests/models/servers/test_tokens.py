@@ -6,7 +6,8 @@ import pytest
 
 from deepagent.errors import ModelTimeoutError, ModelUnavailableError
 from deepagent.grammar import Grammar, HeldTag
-from deepagent.models import HttpModel, Sampling
+from deepagent.models import Sampling
+from deepagent.models.http import HttpModel
 from deepagent.transcript import Message, Window
 from tests.models import fake_server
 from tests.models.fake_server import CONTEXT, Exchange, FakeServer, encode
