@@ -59,18 +59,24 @@ class Doubts:
     Args:
         task: what is to be done.
         tools: whether there are tools.
-        shown: those that the prompt shows.
+        shown: gives those that the prompt shows.
         code: whether the model may run Python.
         find: searches the tools; None where all of them are shown.
     """
 
     def __init__(
-        self, task: str, *, tools: bool, code: bool, shown: Iterable[ToolSpec] = (), find: Find | None = None
+        self,
+        task: str,
+        *,
+        tools: bool,
+        code: bool,
+        shown: Callable[[], Iterable[ToolSpec]] = tuple,
+        find: Find | None = None,
     ) -> None:
         self._task = task
         self._parts = tuple(parts(task)) if tools else ()
         self._tools = tools
-        self._shown = tuple(islice(shown, _SIGNATURES))  # an index could hold very many
+        self._shown = shown
         self._code = code
         self._find = find
         self._numbers = set(numbers(task))
@@ -149,7 +155,7 @@ class Doubts:
         text = f"No tool has been used yet, and an answer must come from results. The task is still:\n{task}"
         if self._find is not None:
             return Doubt(UNTRIED, text, await self._find(task))
-        signatures = "\n".join(spec.signature for spec in self._shown)
+        signatures = "\n".join(spec.signature for spec in islice(self._shown(), _SIGNATURES))
         return Doubt(UNTRIED, f"{text}\nUse its tools first:\n{signatures}")
 
     async def _left(self) -> Doubt | None:

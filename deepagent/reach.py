@@ -57,6 +57,11 @@ class Reach:
         self.found: tuple[str, ...] = ()
         self._searched: dict[str, list[int]] = {}
 
+    @property
+    def specs(self) -> list[ToolSpec]:
+        """What the model can call by name, but for `recall`."""
+        return [tool.spec for name, tool in self.granted.items() if name != RECALL]
+
     def close(self) -> None:
         """Close what recall reads."""
         self._archive.close()

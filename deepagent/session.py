@@ -72,12 +72,16 @@ class Session:
         self._seen = False  # whether any action has brought more than tools
         self._loose = LooseEnd()
 
-    @staticmethod
-    def _doubting(means: Means) -> Doubts:
+    def _doubting(self, means: Means) -> Doubts:
         catalogue, search = means.catalogue, means.abilities.search
         find = partial(catalogue.search, k=means.config.found) if search else None
-        shown = () if search else (tool.spec for tool in catalogue)
-        return Doubts(means.task, tools=len(catalogue) > 0, code=means.config.execute, shown=shown, find=find)
+        return Doubts(
+            means.task,
+            tools=len(catalogue) > 0,
+            code=means.config.execute,
+            shown=lambda: self._performer.reach.specs,
+            find=find,
+        )
 
     def stop(self) -> None:
         """End the run as interrupted once the step that is under way is done."""

@@ -6,7 +6,7 @@ from deepagent.actions import PARTIAL, UNSEEN, UNTRIED, Answer, Call, Execute, O
 from deepagent.doubts import FAILED, UNFINISHED, Doubts, parts
 from deepagent.retrieval import Hit
 from deepagent.runs.events import Intended, Observed
-from deepagent.tools import ToolSpec
+from deepagent.tools import Tool, ToolSpec
 from deepagent.toolsets.functions import tool
 from deepagent.transcript import Segment
 from tests.support import HASHED, answer, call, execute, record
@@ -28,7 +28,7 @@ def pupils_of(school_class: str) -> int:
 
 
 def doubts(*done, task="How many pupils are there?", tools=True, code=True, find=None) -> Doubts:
-    made = Doubts(task, tools=tools, code=code, shown=[pupils.spec], find=find)
+    made = Doubts(task, tools=tools, code=code, shown=lambda: [pupils.spec], find=find)
     for step, (action, text, error) in enumerate(done, start=1):
         show(made, step, action, text, error)
     return made
@@ -154,6 +154,15 @@ async def test_an_answer_of_code_is_doubted_where_parts_are_missing(tmp_path):
     recording = await record(script, tmp_path, tools=[pupils], task=TASK, config=DOUBTING)
     assert recording.of(Observed)[0].observation.error == UNFINISHED
     assert recording.run.answer == "24"
+
+
+async def test_who_uses_no_tool_is_told_of_those_that_the_prompt_shows(tmp_path):
+    strangers = [Tool(ToolSpec(name=f"paint_{n}", description="Paints a wall."), lambda _: None) for n in range(9)]
+    config = DOUBTING.model_copy(update={"search": "before", "found": 1, "cards": 1})
+    script, tools = [answer("24")] * 2, [*strangers, pupils]
+    recording = await record(script, tmp_path, tools=tools, task="How many pupils are there?", config=config)
+    told = recording.of(Observed)[0].observation.text
+    assert told.endswith(f"Use its tools first:\n{pupils.spec.signature}")
 
 
 async def test_doubts_can_be_switched_off(tmp_path):

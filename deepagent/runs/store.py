@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -40,6 +40,8 @@ from deepagent.runs.summary import RunFilter, RunSummary
 
 _STORED = re.compile(r"r(\d+)")
 """Id of the artifact that is the whole result of a step."""
+_PAGE = 200
+"""Runs that are read at once where all of them are wanted."""
 _INSERT = "INSERT INTO records VALUES (?, ?, ?, ?)"
 _SUMMARY = """
 SELECT number, id, at, task, model, benchmark, parent, ended, status,
@@ -255,6 +257,17 @@ class RunStore:
             {**values, "limit": limit, "offset": offset},
         )
         return [self._summary(*row) for row in rows]
+
+    def every(self, only: RunFilter | None = None) -> Iterator[RunSummary]:
+        """All runs, newest first; those that begin meanwhile are not among them, and move none."""
+        where, values = (only or RunFilter()).where()
+        below = self._database.rows("SELECT coalesce(max(number), 0) + 1 FROM runs")[0][0]
+        while rows := self._database.rows(
+            f"{_SUMMARY} WHERE {where} AND number < :below ORDER BY number DESC LIMIT :limit",
+            {**values, "below": below, "limit": _PAGE},
+        ):
+            yield from (self._summary(*row) for row in rows)
+            below = rows[-1][0]
 
     def count(self, only: RunFilter | None = None) -> int:
         """How many runs there are."""

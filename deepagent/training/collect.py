@@ -14,7 +14,6 @@ from deepagent.runs.summary import RunFilter
 
 LEAST_STEPS = 3
 """More than two turns: what needs fewer teaches nothing about going on."""
-_PAGE = 200
 _BRINGS_NOTHING = Answer | Fold | Malformed | Search
 
 
@@ -62,13 +61,10 @@ def collect(
         repaired: see `worth`.
         ungraded: take runs, too, that ended with an answer which nobody has graded.
     """
-    place, answered = 0, RunFilter(state="answered")
-    while page := store.runs(_PAGE, offset=place, only=answered):
-        place += len(page)
-        for run in page:
-            if not graded.get(run.id, ungraded):
-                continue
-            recorded = store.events(run.id)
-            events: list[Event] = [one.event for one in recorded]
-            if worth(steps(events), repaired=repaired):
-                yield run.id, list(conversations(recorded))
+    for run in store.every(RunFilter(state="answered")):
+        if not graded.get(run.id, ungraded):
+            continue
+        recorded = store.events(run.id)
+        events: list[Event] = [one.event for one in recorded]
+        if worth(steps(events), repaired=repaired):
+            yield run.id, list(conversations(recorded))

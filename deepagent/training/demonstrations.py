@@ -14,6 +14,7 @@ from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.grammar import Grammar
 from deepagent.models.base import Generated, Listen, Sampling, Usage
 from deepagent.models.transformers import TransformersModel
+from deepagent.runs.steps import steps
 from deepagent.runs.store import RunStore
 from deepagent.training.sequences import TrainingSequence, sequences
 from deepagent.transcript import Segment, Window
@@ -72,7 +73,7 @@ async def demonstrate(
         store: where the runs are kept.
 
     Raises:
-        TrainingError: a task has no oracle, or its oracle fails.
+        TrainingError: a task has no oracle, or a step of its oracle fails.
     """
     found: list[TrainingSequence] = []
     config = config.model_copy(update={"doubts": False})  # who knows the way is not asked whether it does
@@ -87,5 +88,9 @@ async def demonstrate(
             run = await agent.run(task.prompt, benchmark=f"{benchmark.name}/{task.id}", circumstances=circumstances)
         if run.status != "answered":
             raise TrainingError(f"the oracle of {task.id} does not reach an answer: {run.reason}")
-        found += sequences((one.event for one in store.events(run.id)), model.tokenizer.decode)
+        events = [one.event for one in store.events(run.id)]
+        for step in steps(events):
+            if step.observation is not None and not step.observation.ok:
+                raise TrainingError(f"step {step.number} of the oracle of {task.id} fails: {step.observation.text}")
+        found += sequences(events, model.tokenizer.decode)
     return found

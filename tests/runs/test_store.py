@@ -51,6 +51,23 @@ def test_events_come_back_as_they_were_written(store):
     assert [r.sequence for r in recorded] == [1, 2, 3, 4]
 
 
+def test_every_run_is_given_once_whatever_begins_meanwhile(store, monkeypatch):
+    monkeypatch.setattr("deepagent.runs.store._PAGE", 2)
+    ids = []
+    for _ in range(5):
+        log = store.new_run()
+        log.append(started(log.id))
+        log.append(ended())
+        ids.append(log.id)
+    found = []
+    for run in store.every(RunFilter(state="answered")):
+        found.append(run.id)
+        later = store.new_run()
+        later.append(started(later.id))
+        later.append(ended())
+    assert found == ids[::-1]
+
+
 def test_several_events_are_written_together_or_not_at_all(store):
     log = store.new_run()
     log.append(started(log.id))
