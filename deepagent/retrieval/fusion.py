@@ -20,7 +20,7 @@ DEPTH = 200
 LEXICAL_WEIGHT = 0.25
 """Share of the words in the score. Chosen on the tuning halves of labelled sets; see docs/retrieval.md."""
 
-TOOLSET_WEIGHT = 0.5
+TOOLSET_WEIGHT = 0.6
 """What the best tool of a toolset adds to the score of its others: wishes often need several of one toolset."""
 
 FINDER_WEIGHT = 0.25

@@ -67,3 +67,23 @@ def test_questions_need_as_many_calls_as_they_say(hops: int):
     for task in family.tasks():
         assert task.tags == {"hops": str(hops)}
         assert len(family.oracle(task)) == hops + 1
+
+
+async def test_a_careless_oracle_succeeds_only_where_it_makes_all_the_calls_and_never_makes_only_those():
+    family, knows = make(tasks=60, careless=1.0), make(tasks=60)
+    solved = 0
+    for task in family.tasks():
+        *made, answer = family.oracle(task)
+        *gold, _ = knows.oracle(task)
+        score = await family.score(Episode(task, family.mode, answer.text, "answered"), NoJudge())
+        assert made
+        assert made != gold
+        assert bool(score.values["success"].corrected) == all(call in made for call in gold)
+        solved += bool(score.values["success"].corrected)
+    assert 0 < solved < 30
+
+
+def test_as_many_tasks_are_careless_as_was_asked_for():
+    family, knows = make(tasks=400, careless=0.5), make(tasks=400)
+    careless = sum(family.oracle(task) != knows.oracle(task) for task in family.tasks())
+    assert 150 < careless < 250

@@ -25,6 +25,7 @@ _SUPPLIERS = """
     Almo Berit Casta Dorn Elva Fenix Gando Hilde Ivory Jonas Kirsa Lumen Mavis Norda Orson Pavel Quill Rosa Stern Tovar
 """
 ITEMS, SUPPLIERS = tuple(_ITEMS.split()), tuple(_SUPPLIERS.split())
+ITEM_TOOLS = ("price", "stock", "supplier")
 COUNTRIES = ("Chile", "Egypt", "Ghana", "India", "Japan", "Kenya", "Nepal", "Peru", "Spain", "Turkey")
 
 Question = tuple[str, int, Callable[[str, "dict[str, Any]"], list[Call]]]
@@ -66,6 +67,11 @@ class LookupConfig(BenchmarkConfig):
     seed: int = 0
     hops: tuple[int, ...] = (1, 2, 3)
     """Numbers of calls that questions may need."""
+    careless: float = Field(0, ge=0, le=1)
+    """Share of tasks whose oracle has bad habits: demonstrations that leave ToolPO something to mend. In three of four
+    of these it leaves out the last call, or asks the wrong tool where one call would do, and answers with what that
+    brought; in the fourth it asks for something else first.
+    """
 
 
 class Lookup(Benchmark[LookupConfig]):
@@ -97,9 +103,18 @@ class Lookup(Benchmark[LookupConfig]):
         return Shop(task.data["shop"])
 
     def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
-        """The calls that answer, and the answer."""
+        """The calls that answer, and the answer; or what one does who is careless."""
         calls = [Call.model_validate(call) for call in task.data["calls"]]
-        return [*calls, Answer(text=task.gold)]
+        chance = random.Random(task.id)  # noqa: S311 (as above)
+        if chance.random() >= self.config.careless:
+            return [*calls, Answer(text=task.gold)]
+        [(_, item)] = calls[0].arguments.items()
+        beside = chance.choice([name for name in ITEM_TOOLS if name != calls[0].name])
+        other = Call(name=beside, arguments={"item": item})
+        if chance.random() < 0.25:
+            return [other, *calls, Answer(text=task.gold)]
+        made = calls[:-1] or [other]
+        return [*made, Answer(text=str(_told(task.data["shop"], made[-1])))]
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Right when it says what the last call brings, and nothing else."""
@@ -119,11 +134,16 @@ def make_shop(chance: random.Random) -> dict[str, Any]:
     }
 
 
+def _told(shop: dict[str, Any], call: Call) -> Any:
+    """What a call brings."""
+    [of] = call.arguments.values()
+    return shop[call.name][of]
+
+
 def _task(id: str, question: Question, item: str, shop: dict[str, Any]) -> BenchmarkTask:
     words, hops, calls = question
     made = calls(item, shop)
-    last = made[-1]
-    gold = str(shop[last.name][next(iter(last.arguments.values()))])
+    gold = str(_told(shop, made[-1]))
     return BenchmarkTask(
         id=id,
         prompt=words.format(item=item),
