@@ -123,8 +123,10 @@ def from_file(path: Path) -> Given:
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"config {path}: {error.strerror}; give another file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config {path}: is no UTF-8 text: {error.reason}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"config {path}: is not YAML: {' '.join(str(error).split())}") from error
     return Given((), {} if data is None else data, f"config {path}")

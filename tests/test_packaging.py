@@ -6,22 +6,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import pytest
 import yaml
 
 import deepagent
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """A wheel built from the sdist, as a package index would serve it."""
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return next(out.glob("*.whl"))
 
 
 def test_the_wheel_holds_every_room_and_its_data(wheel):

@@ -116,7 +116,8 @@ class IndexedTools:
         """
         name = entry.spec.name
         if not self._can_open(entry):
-            raise ToolRefusedError(f"{name} can be found here, but not called: its source is not open to calls")
+            why = "its source is not open to calls" if entry.source else "its catalogue only describes it"
+            raise ToolRefusedError(f"{name} can be found here, but not called: {why}")
         async with self._opened(entry.source) as toolset:
             tool = next((tool for tool in toolset.tools if tool.name == (entry.original or name)), None)
             if tool is None:

@@ -52,7 +52,7 @@ class ExecutorName(StrEnum):
 
 def evaluate(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="The benchmarks, or 'all'. `deepagent eval list` shows them.")
+        list[str], typer.Argument(metavar="NAME", help="The benchmarks, or 'all'. `deepagent eval list` shows them.")
     ],
     task: Annotated[list[str] | None, typer.Option("--task", help="Only this task's id. Repeatable.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only the first so many.")] = None,

@@ -137,7 +137,7 @@ def compare_evaluations(
 
 @app.command("report")
 def write_report(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Evaluations by id or its beginning, or 'last'.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Evaluations by id or its beginning, or 'last'.")],
     to: Annotated[Path, typer.Option("--to", help="The HTML file; the figures stand as JSON beside it.")] = Path(
         "report.html"
     ),

@@ -44,7 +44,7 @@ _REASONS = 5
 SourcesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="SOURCE...",
+        metavar="SOURCE",
         help="Catalogue (.jsonl, .jsonl.gz), OpenAPI document, Python file, folder of these, mcp:COMMAND, mcp:URL, ...",
     ),
 ]
@@ -88,7 +88,7 @@ def build(
 @app.command()
 def update(
     folder: FolderArgument,
-    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE...]", help="As for build.")] = None,
+    sources: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="As for build.")] = None,
     remove: Annotated[
         list[str] | None, typer.Option("--remove", help="Name of a tool to take out. Repeatable.")
     ] = None,

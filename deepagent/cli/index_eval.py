@@ -30,7 +30,7 @@ def evaluate(
     sets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="QUERIES...",
+            metavar="QUERIES",
             help=f"Sets: a built-in name ({', '.join(BUILT_IN)}), a folder with tools.jsonl and queries.jsonl, "
             "or a file of queries with tools.jsonl beside it. All built-in sets when none is named.",
         ),

@@ -32,7 +32,7 @@ def retriever(
     sets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="QUERIES...",
+            metavar="QUERIES",
             help="Labelled queries: a file of queries with tools.jsonl beside it, a folder with both, or a built-in "
             f"set ({', '.join(BUILT_IN)}).",
         ),

@@ -330,7 +330,8 @@ class Timeline:
         if self.ended is not None:
             self._notice(recorded, self.ended.status, self.ended.reason)
         self.ended = self.folding = None
-        cells = f"; {len(event.rebuilt)} cells were run again for their variables" if event.rebuilt else ""
+        count = len(event.rebuilt)
+        cells = f"; {count} cell{'s were' if count > 1 else ' was'} run again for the variables" if count else ""
         self._notice(recorded, "resumed", f"with {event.model}{cells}")
 
     def _unknown(self, recorded: Recorded, event: Any) -> None:
