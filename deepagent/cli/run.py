@@ -181,8 +181,3 @@ def exit_code(ended: Ended | None) -> int:
     if ended is None or ended.status == "interrupted":
         return 130
     return 0 if ended.answer is not None else 1
-
-
-def kept_in(store: Path | None) -> str:
-    """Where an interrupted run can be looked at."""
-    return f"what was done is kept: deepagent runs show last{f' --store {store}' if store else ''}"

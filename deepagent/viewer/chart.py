@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepagent.models.base import Usage
-from deepagent.viewer.timeline import StepEntry, Timeline
+from deepagent.viewer.timeline import Timeline
 
 MOST_BARS = 160
 HEIGHT = 100.0
@@ -73,8 +72,3 @@ def _parts(usage: Usage, top: int) -> tuple[tuple[float, float], ...]:
         upper -= height
         parts.append((round(height, 2), round(upper, 2)))
     return tuple(parts)
-
-
-def cached_share(steps: Sequence[StepEntry]) -> tuple[int, int]:
-    """Cached and sent prompt tokens of all steps."""
-    return sum(step.usage.cached_tokens for step in steps), sum(step.usage.prompt_tokens for step in steps)
