@@ -69,7 +69,6 @@ class Stranger:
         done = subprocess.run(
             ["bash", "-c", f"{line}\nexit $?"], cwd=self.folder, env={**self.environment, **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-            timeout=100,
         )  # fmt: skip
         assert done.returncode == code, f"{line}\n{done.stdout}"
         assert "Traceback" not in done.stdout

@@ -64,7 +64,7 @@ async def test_a_client_finds_and_calls_over_stdio(folder: Path):
         ("nothing", {}, "there is no tool 'nothing'"),
         ("broken", {}, "broken failed: ValueError: no luck"),
         ("launch", {"where": "Mars"}, "not approved"),
-        ("list_orders", {}, "not called: its source is not open to calls"),
+        ("list_orders", {}, "not called: its catalogue only describes it"),
     ],
 )
 async def test_a_call_that_cannot_be_made_says_why(folder: Path, name: str, arguments: dict[str, Any], told: str):

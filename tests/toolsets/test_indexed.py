@@ -145,7 +145,7 @@ async def test_a_tool_that_was_found_is_known_by_the_name_on_its_card(tmp_path):
     recording = await record(script, tmp_path, tools=[f"index:{index}"])
     found, called = [event.observation for event in recording.events if isinstance(event, Observed)]
     assert "fill_tank_3()" in found.text
-    assert "not called: its source is not open" in called.text
+    assert "not called: its catalogue only describes it" in called.text
 
 
 async def test_one_agent_searches_one_index(large, tmp_path):
