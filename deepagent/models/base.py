@@ -36,6 +36,10 @@ class Sampling(BaseModel):
     logprobs: bool = False
     """Ask for the log-probability of every generated token (training needs them)."""
 
+    def seed_behind(self, tokens: int) -> int | None:
+        """The seed of a reply behind so many tokens: the steps of a run share `seed`, but must not draw alike."""
+        return None if self.seed is None else (self.seed * 1_000_003 + tokens) % (1 << 63)
+
 
 class Usage(Frozen):
     """Tokens of one request, or of many added up.

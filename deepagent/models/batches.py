@@ -135,9 +135,8 @@ class _State:
             rest = request.ids[shared:]
             self._next[row, length - len(rest) :] = torch.tensor(rest, device=device)
             self._mask[row, shared + length - len(rest) :] = 1
-            if request.sampling.seed is not None:
-                # The steps of a run share its seed: without its place in the stream, all would draw alike.
-                request.generator = torch.Generator().manual_seed(request.sampling.seed * 1_000_003 + len(request.ids))
+            if (seed := request.sampling.seed_behind(len(request.ids))) is not None:
+                request.generator = torch.Generator().manual_seed(seed)
 
     def _share(self, ids: Sequence[int]) -> int:
         """Read once what all prompts begin with; the number of tokens that were read."""

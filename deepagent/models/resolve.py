@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deepagent import plugins, settings
 from deepagent.errors import UsageError
@@ -16,6 +17,9 @@ from deepagent.models.config import (
     VllmConfig,
 )
 from deepagent.models.weights import DEFAULT
+
+if TYPE_CHECKING:
+    from deepagent.models.http import HttpModel
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 SCHEMES = ("embedded", "vllm", "transformers", "http", "https")
@@ -117,6 +121,11 @@ def from_config(config: ModelConfig) -> Model:
             options=config.options,
             adapter=config.adapter,
         )
+    return from_http_config(config)
+
+
+def from_http_config(config: HttpConfig) -> HttpModel:
+    """Make the model behind a server. Raises as `from_config`."""
     from deepagent.models.http import HttpModel
 
     return HttpModel(

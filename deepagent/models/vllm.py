@@ -192,7 +192,7 @@ class VllmModel:
     ) -> Generated:
         engine, started = self._opened, time.perf_counter()
         limit = room_for_reply(self.context, len(ids), sampling)
-        params = _parameters(sampling, limit, stop, held)
+        params = _parameters(sampling, len(ids), limit, stop, held)
         reply = Reply(_read, listen() if listen is not None else None)
         try:
             async with (
@@ -237,7 +237,7 @@ def _rank(rank: int) -> int:
     return max(8, 1 << (rank - 1).bit_length())
 
 
-def _parameters(sampling: Sampling, limit: int, stop: Sequence[str], held: dict[str, Any] | None) -> Any:
+def _parameters(sampling: Sampling, prompt: int, limit: int, stop: Sequence[str], held: dict[str, Any] | None) -> Any:
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     return SamplingParams(
@@ -245,7 +245,7 @@ def _parameters(sampling: Sampling, limit: int, stop: Sequence[str], held: dict[
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
-        seed=sampling.seed,
+        seed=sampling.seed_behind(prompt),
         stop=list(stop),
         include_stop_str_in_output=True,
         skip_special_tokens=False,

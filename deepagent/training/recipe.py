@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from deepagent.config import AgentConfig
 from deepagent.models.base import Sampling
+from deepagent.models.config import HttpConfig
 from deepagent.training.toolpo import ToolPOConfig
 
 
@@ -73,8 +74,18 @@ class ToolPO(_Part):
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=128)
     group: int = Field(8, ge=2)
     """Rollouts of each task: K of the paper."""
+    server: HttpConfig | None = None
+    """A vLLM server that writes the rollouts with the policy's adapter; left out, they are written in this process."""
     trainer: dict[str, Any] = Field(default_factory=dict)
     """Settings of TRL's `GRPOConfig`."""
+
+    @field_validator("server")
+    @classmethod
+    def _not_the_policys(cls, server: HttpConfig | None) -> HttpConfig | None:
+        given = server.model_fields_set & {"model", "api", "context", "turns", "functions"} if server else None
+        if given:
+            raise ValueError(f"{', '.join(sorted(given))}: the policy decides, leave it out")
+        return server
 
 
 class Recipe(_Part):

@@ -14,11 +14,10 @@ from deepagent.errors import OperatorError, TrainingError
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.evaluation.episodes import play
 from deepagent.evaluation.judges import ModelJudge
-from deepagent.models.base import Sampling
-from deepagent.models.transformers import TransformersModel
+from deepagent.models.base import Model, Sampling
 from deepagent.runs.events import Ended, Event, Started
 from deepagent.training.rewards import call_rewards
-from deepagent.training.sequences import sequences
+from deepagent.training.sequences import Decode, sequences
 from deepagent.training.toolpo import Rollout, fold_preferences
 
 _log = logging.getLogger(__name__)
@@ -48,22 +47,24 @@ class Rollouts:
         config: how the agent works.
         sampling: how the policy's tokens are drawn; log-probabilities are always asked for.
         store: file in which the runs are kept.
+        decode: the policy's tokens as text.
     """
 
-    def __init__(self, benchmark: AnyBenchmark, config: AgentConfig, sampling: Sampling, store: Path) -> None:
+    def __init__(
+        self, benchmark: AnyBenchmark, config: AgentConfig, sampling: Sampling, store: Path, decode: Decode
+    ) -> None:
         drawn = sampling.model_copy(update={"logprobs": True})
         # What is trained must be what the model writes by itself.
         self._config = config.model_copy(update={"sampling": drawn, "grammar": False})
         self._benchmark = benchmark
         self._store = store
+        self._decode = decode
 
-    async def groups(
-        self, model: TransformersModel, tasks: Sequence[BenchmarkTask], size: int, seed: int
-    ) -> list[list[Finished]]:
+    async def groups(self, model: Model, tasks: Sequence[BenchmarkTask], size: int, seed: int) -> list[list[Finished]]:
         """`size` rollouts of each task, all at the same time.
 
         Args:
-            model: the policy, not entered.
+            model: the policy, not entered; it reports token ids and log-probabilities.
             tasks: what to do.
             size: K of the paper.
             seed: of the sampling; each rollout has its own.
@@ -76,7 +77,7 @@ class Rollouts:
         """
         async with Agent(model, self._benchmark.sources, config=self._config, store=self._store) as agent:
             runs = [
-                self._run(agent, model, task, seed + place * size + number)
+                self._run(agent, task, seed + place * size + number)
                 for place, task in enumerate(tasks)
                 for number in range(size)
             ]
@@ -86,7 +87,7 @@ class Rollouts:
         groups = [finished[start : start + size] for start in range(0, len(finished), size)]
         return [_compared([one for one in group if one is not None]) for group in groups]
 
-    async def _run(self, agent: Agent, model: TransformersModel, task: BenchmarkTask, seed: int) -> Finished | None:
+    async def _run(self, agent: Agent, task: BenchmarkTask, seed: int) -> Finished | None:
         """One rollout; None when it broke for reasons that are not the policy's."""
         events: list[Event] = []
         try:
@@ -100,7 +101,7 @@ class Rollouts:
         if not isinstance(started, Started) or not isinstance(ended, Ended):
             raise TrainingError(f"the log of a rollout of {task.id} is not whole")
         rollout = Rollout(
-            sequences=sequences(events, model.tokenizer.decode),
+            sequences=sequences(events, self._decode),
             success=score.values[self._benchmark.metrics[0].name].corrected or 0.0,
             calls=call_rewards(episode.steps, self._benchmark.oracle(task)),
             folds=frozenset(step.number for step in episode.steps if step.action.kind == "fold"),

@@ -15,8 +15,9 @@ from deepagent.dialects import spelled
 from deepagent.errors import TrainingError, UsageError
 from deepagent.evaluation.base import AnyBenchmark, BenchmarkTask
 from deepagent.evaluation.registry import get_class
-from deepagent.models.base import Sampling
+from deepagent.models.base import Model, Sampling
 from deepagent.models.scripted import ScriptedModel
+from deepagent.models.tokenizer import LocalTokenizer
 from deepagent.models.transformers import TransformersModel
 from deepagent.runs.store import RunStore
 from deepagent.training.contamination import asked_by_benchmarks
@@ -118,11 +119,14 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False, 
 
     Raises:
         UsageError: the recipe lacks the part, or a setting is wrong.
-        TrainingError: no rollout of a batch came to its end, or a benchmark tests with one of the tasks.
+        TrainingError: no rollout of a batch came to its end, a benchmark tests with one of the tasks, or the recipe's
+            server cannot write rollouts.
+        ModelError: the server cannot be asked.
     """
     from trl import GRPOConfig
 
     from deepagent.training.rollouts import Rollouts
+    from deepagent.training.served import ServedPolicy
     from deepagent.training.trainer import ToolPOTrainer
 
     part = recipe.toolpo
@@ -144,17 +148,27 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False, 
         loss_type="dapo",
         max_completion_length=policy.context,
     )
-    trainer = ToolPOTrainer(
-        model=network,
-        args=args,
-        processing_class=tokenizer,
-        peft_config=None if adapted else _lora(policy),
-        tasks=_tasks(benchmark),
-        rollouts=Rollouts(benchmark, recipe.agent, part.sampling, output / RUNS),
-        toolpo=method,
-        wrap=lambda now: TransformersModel(folder.name, now, tokenizer, context=policy.context, turns=policy.turns),
-    )
-    trainer.train(resume_from_checkpoint=resume and _checkpoint(output / "toolpo"))
+    lora = None if adapted else _lora(policy)
+    if part.server is not None and lora is None and not adapted:
+        raise TrainingError("a server is given adapters, not all weights: set `policy: {lora: {}}`, or name no server")
+    decode = LocalTokenizer(tokenizer, folder.name).decode
+
+    def in_process(now: Any, step: int) -> Model:
+        return TransformersModel(folder.name, now, tokenizer, context=policy.context, turns=policy.turns)
+
+    adapters = output / "toolpo" / "adapters"
+    with nullcontext(in_process) if part.server is None else ServedPolicy(part.server, policy, adapters) as writer:
+        trainer = ToolPOTrainer(
+            model=network,
+            args=args,
+            processing_class=tokenizer,
+            peft_config=lora,
+            tasks=_tasks(benchmark),
+            rollouts=Rollouts(benchmark, recipe.agent, part.sampling, output / RUNS, decode),
+            toolpo=method,
+            writer=writer,
+        )
+        trainer.train(resume_from_checkpoint=resume and _checkpoint(output / "toolpo"))
     return _save(trainer, tokenizer, output)
 
 

@@ -6,9 +6,7 @@ test compares the loss that TRL computes with our own.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,11 +15,13 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from deepagent.evaluation.base import BenchmarkTask
+from deepagent.models.base import Model
 from deepagent.models.transformers import TransformersModel
 from deepagent.training.batches import tensors
 from deepagent.training.rollouts import Finished, Rollouts
 from deepagent.training.shared import share_beginnings
 from deepagent.training.toolpo import ToolPOConfig, advantages
+from deepagent.training.waiting import wait
 
 
 class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -33,7 +33,7 @@ class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
         tasks: what is trained on.
         rollouts: makes rollouts.
         toolpo: weights and credit.
-        wrap: makes the policy's network a model that the agent can use.
+        writer: makes the model that writes rollouts, of the policy's network and the number of steps made so far.
         heard: told the rollouts of each batch, on every process.
         options: what else `GRPOTrainer` takes, such as `peft_config` and `callbacks`.
     """
@@ -46,14 +46,14 @@ class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
         tasks: Sequence[BenchmarkTask],
         rollouts: Rollouts,
         toolpo: ToolPOConfig,
-        wrap: Callable[[Any], TransformersModel],
+        writer: Callable[[Any, int], Model],
         heard: Callable[[Sequence[Sequence[Finished]]], None] = lambda groups: None,
         **options: Any,
     ) -> None:
         self._tasks = {task.id: task for task in tasks}
         self._rollouts = rollouts
         self._toolpo = toolpo
-        self._wrap = wrap
+        self._writer = writer
         self._heard = heard
         super().__init__(
             model=model,
@@ -69,10 +69,10 @@ class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
         size = self.num_generations
         ids = [row["task"] for row in inputs][::size]
         device = self.accelerator.device
-        model = self._wrap(self.accelerator.unwrap_model(self.model))
+        model = self._writer(self.accelerator.unwrap_model(self.model), self.state.global_step)
         seed = self.args.seed + 1_000_003 * self.state.global_step + 10_007 * self.accelerator.process_index
         with torch.random.fork_rng():  # sampling must not change what the trainer draws
-            groups = _wait(self._rollouts.groups(model, [self._tasks[id] for id in ids], size, seed))
+            groups = wait(self._rollouts.groups(model, [self._tasks[id] for id in ids], size, seed))
         self._heard(groups)
         self._note(groups)
         rows = [
@@ -91,7 +91,26 @@ class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
         # The policy that drew the tokens is the one that the first update starts from, so its log-probabilities are the
         # old ones; they are those at the sampling temperature, as TRL computes them.
         batch["old_per_token_logps"] = batch.pop("sampling_per_token_logps")
+        if not isinstance(model, TransformersModel):
+            self._note_gap(batch)
         return batch
+
+    def _note_gap(self, batch: dict[str, torch.Tensor]) -> None:
+        """Put among the metrics how far another program's log-probabilities are from those that the trainer finds.
+
+        On the rows of the first micro-batch only: that costs a small part of a step.
+        """
+        part = slice(len(batch["prompt_ids"]) // self.args.steps_per_generation)
+        completion = batch["completion_ids"][part]
+        ids = torch.cat([batch["prompt_ids"][part], completion], dim=1)
+        attention = torch.cat([batch["prompt_mask"][part], batch["completion_mask"][part]], dim=1)
+        with torch.no_grad():
+            own, *_ = self._get_per_token_logps_and_entropies(self.model, ids, attention, completion.shape[1])
+        written = batch["completion_mask"][part] * batch["tool_mask"][part]
+        apart = (own - batch["old_per_token_logps"][part]).abs() * written
+        total, count = self.accelerator.gather(torch.stack([apart.sum(), written.sum()])[None]).sum(0).tolist()
+        if count:
+            self._metrics["train"]["rollouts/logprob_gap"].append(total / count)
 
     def _note(self, groups: Sequence[Sequence[Finished]]) -> None:
         """Put what the rollouts were like among the metrics."""
@@ -117,9 +136,3 @@ def _facts(one: Finished) -> dict[str, float]:
 
 def _no_reward(**inputs: Any) -> list[float]:
     raise NotImplementedError("rewards come with the rollouts")
-
-
-def _wait(work: Coroutine[Any, Any, list[list[Finished]]]) -> list[list[Finished]]:
-    """Run async work from the trainer's synchronous loop, in a thread of its own: that loop may run in one already."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()

@@ -4,13 +4,23 @@ import pytest
 
 from deepagent.budget import Limits
 from deepagent.config import AgentConfig
+from deepagent.evaluation.base import Episode, Judge, Score, Value
 from deepagent.models.base import Sampling
+from deepagent.runs.events import Replied
 from deepagent.training.families.lookup import Lookup, LookupConfig
 from deepagent.training.tiny import make_tiny
 
 AGENT = AgentConfig(
     encoder="hash", execute=False, fold=None, limits=Limits(actions=3), sampling=Sampling(max_tokens=16)
 )
+
+
+class Arbitrary(Lookup):
+    """The family with a reward that tells the rollouts of a random model apart: by how long their replies are."""
+
+    async def score(self, episode: Episode, judge: Judge) -> Score:
+        written = "".join(event.generated.segment.text for event in episode.events if isinstance(event, Replied))
+        return Score(values={"success": Value.same(len(written) % 7 / 7)})
 
 
 @pytest.fixture(scope="session")

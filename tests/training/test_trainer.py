@@ -6,25 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepagent.evaluation.base import Episode, Judge, Score, Value
 from deepagent.models.base import Sampling
 from deepagent.models.transformers import TransformersModel
-from deepagent.runs.events import Replied
 from deepagent.runs.store import RunStore
 from deepagent.training.families.lookup import Lookup, LookupConfig
 from deepagent.training.rollouts import Rollouts
 from deepagent.training.toolpo import ToolPOConfig, clipped_loss
-from tests.training.conftest import AGENT
+from tests.training.conftest import AGENT, Arbitrary
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-
-
-class Arbitrary(Lookup):
-    """The family with a reward that tells the rollouts of a random model apart: by how long their replies are."""
-
-    async def score(self, episode: Episode, judge: Judge) -> Score:
-        written = "".join(event.generated.segment.text for event in episode.events if isinstance(event, Replied))
-        return Score(values={"success": Value.same(len(written) % 7 / 7)})
 
 
 @pytest.fixture
@@ -61,9 +51,15 @@ def made(tiny: Path, tmp_path: Path):
             logging_steps=1,
         ),
         tasks=family.tasks(),
-        rollouts=Rollouts(family, AGENT, Sampling(temperature=1.0, max_tokens=12), tmp_path / "runs.sqlite"),
+        rollouts=Rollouts(
+            family,
+            AGENT,
+            Sampling(temperature=1.0, max_tokens=12),
+            tmp_path / "runs.sqlite",
+            tokenizer.decode,
+        ),
         toolpo=ToolPOConfig(),
-        wrap=lambda net: TransformersModel("tiny", net, tokenizer, turns=True),
+        writer=lambda net, step: TransformersModel("tiny", net, tokenizer, turns=True),
     )
     trainer.current_gradient_accumulation_steps = 2  # as the training loop sets it
     return trainer, network
@@ -154,7 +150,8 @@ def test_rollouts_run_at_the_same_time_and_can_be_looked_at(tiny: Path, tmp_path
     network = transformers.AutoModelForCausalLM.from_pretrained(tiny)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny)
     family = Lookup(LookupConfig(split="train", tasks=2))
-    rollouts = Rollouts(family, AGENT, Sampling(temperature=1.0, max_tokens=12), tmp_path / "runs.sqlite")
+    sampling = Sampling(temperature=1.0, max_tokens=12)
+    rollouts = Rollouts(family, AGENT, sampling, tmp_path / "runs.sqlite", tokenizer.decode)
     model = TransformersModel("tiny", network, tokenizer, turns=True)
     groups = asyncio.run(rollouts.groups(model, family.tasks(), 3, seed=5))
     again = asyncio.run(rollouts.groups(model, family.tasks(), 3, seed=5))

@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
 }
 _THINKS = "{%- if message.reasoning %}{{- '\\n<think>' + message.reasoning + '</think>' }}{%- endif %}"
 _START_SECONDS = 400
@@ -68,6 +69,7 @@ def url(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         "--max-num-seqs", "8", "--max-num-batched-tokens", str(CONTEXT), "--block-size", str(BLOCK), "--enforce-eager",
         "--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-auto-tool-choice",
         "--tool-call-parser", "hermes", "--max-logprobs", "5", "--chat-template", str(template),
+        "--enable-lora", "--max-lora-rank", "8", "--logprobs-mode", "processed_logprobs",
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -49,8 +49,8 @@ class VllmServer(TokenServer):
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
             "return_token_ids": True,
         }
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
+        if (seed := sampling.seed_behind(window.tokens)) is not None:
+            body["seed"] = seed
         if sampling.logprobs:
             body["logprobs"] = 0  # of the drawn token alone
         if self.abort_path:
