@@ -16,6 +16,7 @@ BUILT_IN = {
     "alfworld": "deepagent.evaluation.benchmarks.alfworld:AlfWorldBenchmark",
     "api_bank": "deepagent.evaluation.benchmarks.api_bank:ApiBankBenchmark",
     "api_bank_3": "deepagent.evaluation.benchmarks.api_bank:ApiBankThirdBenchmark",
+    "arithmetic": "deepagent.training.families.arithmetic:Arithmetic",
     "gaia": "deepagent.evaluation.benchmarks.gaia:Gaia",
     "hle": "deepagent.evaluation.benchmarks.hle:Hle",
     "lookup": "deepagent.training.families.lookup:Lookup",

@@ -1,5 +1,6 @@
 """Generated tasks: solvable by their oracle, not solvable without tools, and the same for the same seed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from deepagent.dialects import spelled
 from deepagent.evaluation.base import Episode
 from deepagent.models.scripted import ScriptedModel
 from deepagent.runs.store import RunStore
+from deepagent.training.contamination import WORDS
+from deepagent.training.families.arithmetic import THINGS, Arithmetic, ArithmeticConfig
 from deepagent.training.families.lookup import Lookup, LookupConfig
 from deepagent.training.rewards import call_rewards
 
@@ -23,24 +26,34 @@ class NoJudge:
         return None
 
 
-def make(split: str = "train", **values) -> Lookup:
+def make_lookup(split: str = "train", **values) -> Lookup:
     return Lookup(LookupConfig(split=split, **values))
 
 
-async def test_the_oracle_solves_every_task_and_every_call_of_it_is_right(tmp_path: Path):
+def make_arithmetic(split: str = "train", **values) -> Arithmetic:
+    return Arithmetic(ArithmeticConfig(split=split, **values))
+
+
+EVERY = pytest.mark.parametrize("make", [make_lookup, make_arithmetic])
+
+
+@EVERY
+async def test_the_oracle_solves_every_task_and_every_call_of_it_is_right(make, tmp_path: Path):
     family = make(tasks=12)
     with RunStore(tmp_path / "runs.sqlite") as store:
         for task in family.tasks():
             world, gold = family.world(task), family.oracle(task)
-            agent = Agent(ScriptedModel(list(map(spelled, gold))), config=AgentConfig(encoder="hash"), store=store)
-            run = await agent.run(task.prompt, circumstances=Circumstances(tools=world))
+            model, config = ScriptedModel(list(map(spelled, gold))), AgentConfig(encoder="hash")
+            agent = Agent(model, family.sources, config=config, store=store)
+            run = await agent.run(task.prompt, circumstances=Circumstances(tools=world, only=family.offered(task)))
             events = [one.event for one in store.events(run.id)]
             episode = Episode(task, family.mode, run.answer, run.status, events, world)
             assert (await family.score(episode, NoJudge())).values["success"].corrected == 1.0
             assert call_rewards(episode.steps, gold) == dict.fromkeys(range(1, len(gold)), 1.0)
 
 
-async def test_no_answer_and_another_answer_score_nothing():
+@EVERY
+async def test_no_answer_and_another_answer_score_nothing(make):
     family = make(tasks=30)
     tasks = family.tasks()
     for given in (None, "", "I do not know", "0"):
@@ -48,7 +61,8 @@ async def test_no_answer_and_another_answer_score_nothing():
         assert sum(score.values["success"].corrected for score in scores) == 0
 
 
-def test_training_and_test_tasks_have_no_question_in_common():
+@EVERY
+def test_training_and_test_tasks_have_no_question_in_common(make):
     train = {task.prompt for task in make("train", tasks=400, seed=1).tasks()}
     test = {task.prompt for task in make("test", tasks=400, seed=2).tasks()}
     assert train
@@ -56,13 +70,15 @@ def test_training_and_test_tasks_have_no_question_in_common():
     assert not train & test
 
 
-def test_the_same_seed_makes_the_same_tasks_and_another_makes_others():
+@EVERY
+def test_the_same_seed_makes_the_same_tasks_and_another_makes_others(make):
     assert make(tasks=20, seed=3).tasks() == make(tasks=20, seed=3).tasks()
     assert make(tasks=20, seed=3).tasks() != make(tasks=20, seed=4).tasks()
 
 
+@EVERY
 @pytest.mark.parametrize("hops", [1, 2, 3])
-def test_questions_need_as_many_calls_as_they_say(hops: int):
+def test_questions_need_as_many_calls_as_they_say(make, hops: int):
     family = make(tasks=10, hops=(hops,))
     for task in family.tasks():
         assert task.tags == {"hops": str(hops)}
@@ -70,7 +86,7 @@ def test_questions_need_as_many_calls_as_they_say(hops: int):
 
 
 async def test_a_careless_oracle_succeeds_only_where_it_makes_all_the_calls_and_never_makes_only_those():
-    family, knows = make(tasks=60, careless=1.0), make(tasks=60)
+    family, knows = make_lookup(tasks=60, careless=1.0), make_lookup(tasks=60)
     solved = 0
     for task in family.tasks():
         *made, answer = family.oracle(task)
@@ -84,6 +100,21 @@ async def test_a_careless_oracle_succeeds_only_where_it_makes_all_the_calls_and_
 
 
 def test_as_many_tasks_are_careless_as_was_asked_for():
-    family, knows = make(tasks=400, careless=0.5), make(tasks=400)
+    family, knows = make_lookup(tasks=400, careless=0.5), make_lookup(tasks=400)
     careless = sum(family.oracle(task) != knows.oracle(task) for task in family.tasks())
     assert 150 < careless < 250
+
+
+def test_words_in_a_row_that_count_as_the_same_name_the_thing():
+    for task in make_arithmetic(tasks=200).tasks():
+        words = re.findall(r"\w+", task.prompt)
+        for start in range(max(1, len(words) - WORDS + 1)):
+            assert set(words[start : start + WORDS]) & set(THINGS), task.prompt
+
+
+async def test_a_number_is_right_in_any_common_spelling():
+    family = make_arithmetic(tasks=50, hops=(3,))
+    for task in family.tasks():
+        for given in (task.gold, f" {int(task.gold):,}.", f"{task.gold}.\n"):
+            score = await family.score(Episode(task, family.mode, given, "answered"), NoJudge())
+            assert score.values["success"].corrected == 1.0
