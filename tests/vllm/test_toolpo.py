@@ -93,5 +93,5 @@ def test_the_second_step_learns_from_what_the_updated_adapter_wrote(trainer: Any
     print("distance of log-probabilities, with the adapter and without, in each step:", trainer.gaps)
     (first, before), (second, without) = trainer.gaps
     assert first == pytest.approx(before), "an adapter that has learnt nothing changes nothing"
-    assert max(first, second) < 0.1, "the server computes in bfloat16, the trainer in float32"
+    assert max(first, second) < 0.2, "the server computes in bfloat16, the trainer in float32"
     assert without > 3 * second, "what was written in the second step is not what the first adapter would have written"
