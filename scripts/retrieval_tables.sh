@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tables of docs/retrieval.md: how well tool search finds, tuned and untuned.
-#     scripts/retrieval_tables.sh                what comes along, and all-MiniLM-L6-v2 as it was published (15 minutes of a core)
+#     scripts/retrieval_tables.sh                what comes along, and all-MiniLM-L6-v2 as it was published (20 minutes of a core)
 #     scripts/retrieval_tables.sh --rerank       also with a small model that chooses among what was found (10 minutes)
 #     scripts/retrieval_tables.sh --left-out     also encoders trained without ToolBench and without Seal-Tools (two hours);
 #                                                when it is interrupted, the same command goes on
