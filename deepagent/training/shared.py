@@ -33,7 +33,9 @@ def share_beginnings(network: Any) -> None:
     def forward(*args: Any, fused_lm_head: bool = False, **given: Any) -> Any:
         named = {name for name, value in given.items() if value is not None}
         plain = not args and named - {"use_cache"} == _UNDERSTOOD - {"use_cache"}
-        if not fused_lm_head or not plain or network.is_activation_checkpointing:
+        # What transformers calls this has changed within its fifth version; the mark on the modules has not.
+        checkpointing = any(getattr(module, "gradient_checkpointing", False) for module in network.modules())
+        if not fused_lm_head or not plain or checkpointing:
             return whole(*args, fused_lm_head=fused_lm_head, **given)
         return _read(whole, given["input_ids"], given["attention_mask"], given["labels"])
 
