@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json as text_json
 import os
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -123,7 +123,7 @@ def _agent(settings: RunConfig, store: RunStore, *tools: str, at_terminal: bool)
 
 async def _ask(tool: ToolSpec, arguments: Arguments) -> bool:
     """Ask on the terminal whether a call may be made; anything but `y` or `yes` is a no."""
-    asked = ", ".join(f"{name}={text_json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    asked = ", ".join(f"{name}={dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
     stderr.print(plain(f"call {tool.name}({asked})? [y/N] "), end="", soft_wrap=True)
     loop, line = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), line.set)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -87,12 +88,14 @@ def written(output: Path | None) -> Iterator[Callable[[str], None]]:
         return
     if output.exists():
         raise UsageError(f"{output} exists already; give another name, or remove it first")
-    part = output.with_name(f"{output.name}.part")
+    part = output.with_name(f"{secrets.token_hex(4)}.part")
     try:
-        with part.open("wb") as file:
-            yield write
+        with part.open("xb") as file:
+            try:
+                yield write
+            except BaseException:
+                part.unlink()
+                raise
         part.replace(output)
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror}; give another file") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -265,6 +265,10 @@ class Benchmark(Generic[Settings]):
         """
         return None
 
+    def demonstration(self, task: BenchmarkTask) -> Sequence[Action] | None:
+        """What is shown to who learns by imitation: what the oracle does, unless a family has reasons to show less."""
+        return self.oracle(task)
+
     def data_hash(self, tasks: Sequence[BenchmarkTask]) -> str:
         """What the tasks are made of, in one word: results compare only where it is the same."""
         return data_hash(tasks)

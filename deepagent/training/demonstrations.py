@@ -78,7 +78,7 @@ async def demonstrate(
     found: list[TrainingSequence] = []
     config = config.model_copy(update={"doubts": False})  # who knows the way is not asked whether it does
     for task in tasks:
-        actions = benchmark.oracle(task)
+        actions = benchmark.demonstration(task)
         if actions is None:
             raise TrainingError(f"{benchmark.name} has no oracle: collect runs of a model instead")
         model = dictated(map(spelled, actions))

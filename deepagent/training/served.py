@@ -96,7 +96,9 @@ class ServedPolicy:
                 asked = {"lora_name": name, "lora_path": str(self._folder / name)}
                 await transport.read("POST", "v1/load_lora_adapter", asked)
             except StatusError as error:
-                if error.status in (401, 403):
+                if "already" in error.said:  # an attempt before this one was heard, and its answer was not
+                    return
+                if error.status in (401, 403) or error.status >= 500:
                     raise
                 raise TrainingError(
                     f"{transport.where} does not load the adapter ({error.said}): start vLLM with --enable-lora, a "

@@ -208,7 +208,7 @@ async def _texts(recipe: Recipe, benchmark: AnyBenchmark, output: Path) -> list[
     config = recipe.agent.model_copy(update={"doubts": False, "sampling": Sampling()})  # nothing is cut short
     with RunStore(output / RUNS) as store:
         for task in benchmark.tasks()[:100]:
-            replies = list(map(spelled, benchmark.oracle(task) or ()))
+            replies = list(map(spelled, benchmark.demonstration(task) or ()))
             model = ScriptedModel(replies, context=1 << 20)
             agent = Agent(model, benchmark.sources, config=config, store=store)
             async with benchmark.world(task) or nullcontext() as world:

@@ -96,8 +96,8 @@ def _begin_with_copying(network: Any) -> None:
     """Let attention begin with looking for what is alike, and with passing it on as it is.
 
     Tool use is copying: arguments from the task, answers from results. From weights that are random throughout, a
-    small network needs thousands of steps to find out how to copy at all; begun like this, hundreds. It is the
-    mimetic initialisation of Trockman and Kolter (2023).
+    small network is slow to find out how to copy at all (docs/training.md). After the mimetic initialisation of
+    Trockman and Kolter (2023), with the opposite sign for value and output, and without its noise.
     """
     import torch
 

@@ -85,12 +85,12 @@ def test_questions_need_as_many_calls_as_they_say(make, hops: int):
         assert len(family.oracle(task)) == hops + 1
 
 
-async def test_a_careless_oracle_succeeds_only_where_it_makes_all_the_calls_and_never_makes_only_those():
-    family, knows = make_lookup(tasks=60, careless=1.0), make_lookup(tasks=60)
+async def test_a_careless_demonstration_succeeds_only_where_it_makes_all_the_calls_and_never_makes_only_those():
+    family = make_lookup(tasks=60, careless=1.0)
     solved = 0
     for task in family.tasks():
-        *made, answer = family.oracle(task)
-        *gold, _ = knows.oracle(task)
+        *made, answer = family.demonstration(task)
+        *gold, _ = family.oracle(task)
         score = await family.score(Episode(task, family.mode, answer.text, "answered"), NoJudge())
         assert made
         assert made != gold
@@ -99,9 +99,9 @@ async def test_a_careless_oracle_succeeds_only_where_it_makes_all_the_calls_and_
     assert 0 < solved < 30
 
 
-def test_as_many_tasks_are_careless_as_was_asked_for():
-    family, knows = make_lookup(tasks=400, careless=0.5), make_lookup(tasks=400)
-    careless = sum(family.oracle(task) != knows.oracle(task) for task in family.tasks())
+def test_as_many_demonstrations_are_careless_as_was_asked_for():
+    family = make_lookup(tasks=400, careless=0.5)
+    careless = sum(family.demonstration(task) != family.oracle(task) for task in family.tasks())
     assert 150 < careless < 250
 
 
@@ -110,6 +110,14 @@ def test_words_in_a_row_that_count_as_the_same_name_the_thing():
         words = re.findall(r"\w+", task.prompt)
         for start in range(max(1, len(words) - WORDS + 1)):
             assert set(words[start : start + WORDS]) & set(THINGS), task.prompt
+
+
+async def test_digits_with_marks_in_wrong_places_are_no_number():
+    family = make_arithmetic(tasks=10, hops=(3,))
+    for task in family.tasks():
+        for given in (f".{task.gold}", ",".join(task.gold), f"{task.gold}..", f"-{task.gold}"):
+            score = await family.score(Episode(task, family.mode, given, "answered"), NoJudge())
+            assert score.values["success"].corrected == 0.0
 
 
 async def test_a_number_is_right_in_any_common_spelling():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import random
+import re
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
@@ -79,6 +80,8 @@ def multiply(a: int, b: int) -> int:
     return a * b
 
 
+_NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)\.?", re.ASCII)
+
 TOOLS: tuple[Tool, ...] = (add, subtract, multiply)
 _OPERATORS = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
 
@@ -90,7 +93,7 @@ class ArithmeticConfig(BenchmarkConfig):
     """No task of the one is in the other: they differ in the pairs of question and thing."""
     tasks: int = Field(200, ge=1)
     seed: int = 0
-    hops: tuple[int, ...] = (1, 2, 3)
+    hops: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), min_length=1)
     """Numbers of steps that questions may need."""
 
 
@@ -134,8 +137,9 @@ class Arithmetic(Benchmark[ArithmeticConfig]):
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Right when it is the number, and nothing else."""
-        given = (episode.answer or "").strip().strip(".").replace(",", "")
-        return Score(values={"success": Value.same(given == episode.task.gold)})
+        given = _NUMBER.fullmatch((episode.answer or "").strip())
+        right = given is not None and given[1].replace(",", "") == episode.task.gold
+        return Score(values={"success": Value.same(right)})
 
 
 def _task(id: str, question: Question, thing: str, chance: random.Random) -> BenchmarkTask:

@@ -65,12 +65,12 @@ class LookupConfig(BenchmarkConfig):
     """No task of the one is in the other: they differ in the pairs of question and item."""
     tasks: int = Field(200, ge=1)
     seed: int = 0
-    hops: tuple[int, ...] = (1, 2, 3)
+    hops: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), min_length=1)
     """Numbers of calls that questions may need."""
     careless: float = Field(0, ge=0, le=1)
-    """Share of tasks whose oracle has bad habits: demonstrations that leave ToolPO something to mend. In three of four
-    of these it leaves out the last call, or asks the wrong tool where one call would do, and answers with what that
-    brought; in the fourth it asks for something else first.
+    """Share of demonstrations that show bad habits, for ToolPO to mend. Three in four of these leave out the last call,
+    or ask the wrong tool where one call would do, and answer with what that brought; the fourth asks for something
+    else first.
     """
 
 
@@ -103,16 +103,20 @@ class Lookup(Benchmark[LookupConfig]):
         return Shop(task.data["shop"])
 
     def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
-        """The calls that answer, and the answer; or what one does who is careless."""
-        calls = [Call.model_validate(call) for call in task.data["calls"]]
+        """The calls that answer, and the answer."""
+        return [*_way(task), Answer(text=task.gold)]
+
+    def demonstration(self, task: BenchmarkTask) -> Sequence[Action]:
+        """What the oracle does, or what one does who is careless."""
         chance = random.Random(task.id)  # noqa: S311 (as above)
         if chance.random() >= self.config.careless:
-            return [*calls, Answer(text=task.gold)]
+            return self.oracle(task)
+        calls = _way(task)
         [(_, item)] = calls[0].arguments.items()
         beside = chance.choice([name for name in ITEM_TOOLS if name != calls[0].name])
         other = Call(name=beside, arguments={"item": item})
         if chance.random() < 0.25:
-            return [other, *calls, Answer(text=task.gold)]
+            return [other, *self.oracle(task)]
         made = calls[:-1] or [other]
         return [*made, Answer(text=str(_told(task.data["shop"], made[-1])))]
 
@@ -132,6 +136,10 @@ def make_shop(chance: random.Random) -> dict[str, Any]:
         "days": {supplier: chance.randint(2, 60) for supplier in SUPPLIERS},
         "code": {country: chance.randint(20, 99) for country in COUNTRIES},
     }
+
+
+def _way(task: BenchmarkTask) -> list[Call]:
+    return [Call.model_validate(call) for call in task.data["calls"]]
 
 
 def _told(shop: dict[str, Any], call: Call) -> Any:
