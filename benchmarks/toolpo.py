@@ -5,9 +5,9 @@
     python -m benchmarks.toolpo --out FOLDER --seeds 0
 
 A model is made from nothing and learns from demonstrations. From there it is trained by ToolPO, once with each seed,
-and beside it by the same runs with credit to each call, and without action attribution (the advantage of every token is
-that of the task's success alone). It prints the share of held-out tasks that are solved: untrained, after the
-demonstrations, after each run; when the likeliest token is taken, and when tokens are drawn as they are in training.
+and beside it by the same runs without action attribution (the advantage of every token is that of the task's success
+alone). It prints the share of held-out tasks that are solved: untrained, after the demonstrations, after each run;
+when the likeliest token is taken, and when tokens are drawn as they are in training.
 """
 
 from __future__ import annotations
@@ -32,11 +32,7 @@ from deepagent.training.recipe import Recipe
 from deepagent.training.stages import MODEL, run_sft, run_toolpo
 
 RECIPE, EVALUATION = Path("configs/training/cpu.yaml"), Path("configs/training/cpu-eval.yaml")
-WAYS: dict[str, dict[str, Any]] = {
-    "ToolPO": {},
-    "credit to each call": {"credit": "call"},
-    "no action attribution": {"call_weight": 0.0, "fold_weight": 0.0},
-}
+WAYS: dict[str, dict[str, float]] = {"ToolPO": {}, "no action attribution": {"call_weight": 0.0, "fold_weight": 0.0}}
 """What each way changes in the method."""
 HOW = {"greedy": 0.0, "drawn": 1.0}
 """How tokens are chosen, and the temperature that says so."""
@@ -163,7 +159,7 @@ def _successes(folder: Path) -> list[float]:
 def chart(curves: dict[str, list[list[float]]], window: int = 5) -> str:
     """Each run's curve, thin, and the mean of each way over its seeds, thick; smoothed over some steps."""
     wide, high, left = 560, 260, 46
-    colours = ("#1f6feb", "#1a7f37", "#d1242f")
+    colours = ("#1f6feb", "#d1242f")
     steps = max(len(curve) for runs in curves.values() for curve in runs)
 
     def path(values: list[float], style: str) -> str:
@@ -184,7 +180,7 @@ def chart(curves: dict[str, list[list[float]]], window: int = 5) -> str:
         parts += [path(curve, f'stroke="{colour}" stroke-opacity="0.3"') for curve in runs]
         means = [statistics.mean(values) for values in zip(*runs, strict=False)]
         parts.append(path(means, f'stroke="{colour}" stroke-width="2.5"'))
-        parts.append(f'<text x="{left + 10 + number * 150}" y="{high + 48}" fill="{colour}">{way}</text>')
+        parts.append(f'<text x="{left + 10 + number * 90}" y="{high + 48}" fill="{colour}">{way}</text>')
     parts.append(f'<text x="{left}" y="{high + 28}">0</text>')
     parts.append(f'<text x="{left + wide}" y="{high + 28}" text-anchor="end">step {steps}</text>')
     style = "font:12px sans-serif;fill:#57606a"

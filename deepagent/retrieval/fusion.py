@@ -21,7 +21,8 @@ LEXICAL_WEIGHT = 0.25
 """Share of the words in the score. Chosen on the tuning halves of labelled sets; see docs/retrieval.md."""
 
 TOOLSET_WEIGHT = 0.6
-"""What the best tool of a toolset adds to the score of its others: wishes often need several of one toolset."""
+"""What the best tool of a toolset adds to the score of its others: wishes often need several of one toolset. Chosen
+by what search keeps among the tools of other catalogues, with all queries of one set; see docs/retrieval.md."""
 
 FINDER_WEIGHT = 0.25
 """What a tool adds to the score of those that find what it needs; see `deepagent.retrieval.finders`."""

@@ -150,7 +150,7 @@ def run_toolpo(recipe: Recipe, output: Path, *, say: Say, resume: bool = False, 
     )
     lora = None if adapted else _lora(policy)
     if part.server is not None and lora is None and not adapted:
-        raise TrainingError("a server is given adapters, not all weights: set `policy: {lora: {}}`, or name no server")
+        raise UsageError("a server is given adapters, not all weights: set `policy: {lora: {}}`, or name no server")
     decode = LocalTokenizer(tokenizer, folder.name).decode
 
     def in_process(now: Any, step: int) -> Model:

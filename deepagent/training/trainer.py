@@ -98,7 +98,7 @@ class ToolPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _note_gap(self, batch: dict[str, torch.Tensor]) -> None:
         """Put among the metrics how far another program's log-probabilities are from those that the trainer finds.
 
-        On the rows of the first micro-batch only: that costs a small part of a step.
+        On the rows of the first micro-batch only, whose forward pass is made once more for it.
         """
         part = slice(len(batch["prompt_ids"]) // self.args.steps_per_generation)
         completion = batch["completion_ids"][part]

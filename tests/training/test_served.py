@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deepagent.errors import ModelUnavailableError, TrainingError
+from deepagent.errors import ModelUnavailableError, TrainingError, UsageError
 from deepagent.models.config import HttpConfig
 from deepagent.training.recipe import Policy, Recipe, ToolPO
 from deepagent.training.stages import run_toolpo
@@ -176,7 +176,7 @@ def test_what_the_policy_decides_is_not_said_of_the_server():
 
 def test_all_weights_cannot_be_given_to_a_server(tiny: Path, tmp_path: Path):
     part = ToolPO(server=HttpConfig(kind="http", url="http://127.0.0.1:9/v1"))
-    with pytest.raises(TrainingError, match="lora"):
+    with pytest.raises(UsageError, match="lora"):
         run_toolpo(Recipe(toolpo=part), tmp_path, say=str, begin=tiny)
 
 
