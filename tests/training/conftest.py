@@ -16,11 +16,11 @@ AGENT = AgentConfig(
 
 
 class Arbitrary(Lookup):
-    """The family with a reward that tells the rollouts of a random model apart: by how long their replies are."""
+    """The family with a reward that tells the rollouts of a random model apart: by what letters they are of."""
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         written = "".join(event.generated.segment.text for event in episode.events if isinstance(event, Replied))
-        return Score(values={"success": Value.same(len(written) % 7 / 7)})
+        return Score(values={"success": Value.same(sum(map(ord, written)) % 7 / 7)})
 
 
 @pytest.fixture(scope="session")

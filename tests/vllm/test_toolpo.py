@@ -62,9 +62,9 @@ def trainer(url: str, tmp_path: Path):
                 output_dir=str(tmp_path / "out"),
                 use_cpu=True,
                 bf16=False,
-                num_generations=2,
+                num_generations=4,  # of two, both may be worth the same, and nothing is learnt
                 max_steps=2,
-                per_device_train_batch_size=2,
+                per_device_train_batch_size=4,
                 learning_rate=1e-3,
                 lr_scheduler_type="constant",
                 save_strategy="no",
@@ -88,10 +88,10 @@ def test_the_second_step_learns_from_what_the_updated_adapter_wrote(trainer: Any
     with RunStore(tmp_path / "runs.sqlite") as store:
         began = [store.events(run.id)[0].event for run in store.runs()]
     names = [event.model for event in began if isinstance(event, Started)]
-    assert sorted(name.partition("-step-")[2] for name in names) == ["0", "0", "1", "1"]
+    assert sorted(name.partition("-step-")[2] for name in names) == ["0"] * 4 + ["1"] * 4
 
     print("distance of log-probabilities, with the adapter and without, in each step:", trainer.gaps)
     (first, before), (second, without) = trainer.gaps
     assert first == pytest.approx(before), "an adapter that has learnt nothing changes nothing"
-    assert max(first, second) < 0.2, "the server computes in bfloat16, the trainer in float32"
+    assert max(first, second) < 0.1, "the server computes in bfloat16, the trainer in float32: 0.012 to 0.034 were seen"
     assert without > 3 * second, "what was written in the second step is not what the first adapter would have written"
