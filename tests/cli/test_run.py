@@ -174,7 +174,7 @@ def test_a_task_larger_than_the_window_is_refused_with_the_sizes(deepagent, mode
         (["-m", "http://[::1/v1"], 2, "is no URL of a model server"),
         (["-m", "embedded"], 1, "run `deepagent models pull qwen2.5-coder-1.5b`"),
         (["-m", "embedded:./none.gguf"], 1, "there is no weights file ./none.gguf"),
-        (["-c", "none.yaml"], 2, "config none.yaml: cannot be read"),
+        (["-c", "none.yaml"], 2, "config none.yaml: No such file or directory; give another file"),
         (["-c", "wrong.yaml"], 2, "unknown key 'agent.limits.actoins'; did you mean 'actions'?"),
         (["-c", "broken.yaml"], 2, "is not YAML"),
         (["--store", "."], 1, "run store .: unable to open database file"),

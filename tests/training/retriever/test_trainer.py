@@ -15,7 +15,7 @@ from deepagent.training.retriever.trainer import Progress, RetrieverTraining, tr
 
 WORDS = ("order", "rain", "song", "flight", "price", "mail", "photo", "map", "game", "news")
 THINGS = ("purchase", "weather", "music", "plane", "cost", "letter", "picture", "chart", "match", "report")
-CONFIG = RetrieverTraining(epochs=12, batch=10, learning_rate=5e-3, warmup=2, frozen_layers=0, max_tokens=16)
+CONFIG = RetrieverTraining(epochs=30, batch=10, learning_rate=5e-3, warmup=2, frozen_layers=0, max_tokens=16)
 POOLS = [
     Pool([Example.of(f"find {word}", [f"get {thing}"], []) for word, thing in zip(WORDS, THINGS, strict=True)]),
 ]
@@ -76,7 +76,7 @@ def test_what_was_trained_finds_the_tools(base: Path, tmp_path: Path):
     cosines = (
         encoder.encode([f"find {word}" for word in WORDS]) @ encoder.encode([f"get {thing}" for thing in THINGS]).T
     )
-    assert (cosines.argmax(axis=1) == np.arange(len(WORDS))).mean() > 0.7
+    assert (cosines.argmax(axis=1) == np.arange(len(WORDS))).mean() > 0.7, cosines.argmax(axis=1)
 
 
 def test_rounding_keeps_the_vectors(base: Path, tmp_path: Path):
