@@ -13,7 +13,8 @@ from deepagent.evaluation.base import Episode
 from deepagent.models.scripted import ScriptedModel
 from deepagent.runs.store import RunStore
 from deepagent.training.contamination import WORDS
-from deepagent.training.families.arithmetic import THINGS, Arithmetic, ArithmeticConfig
+from deepagent.training.families.arithmetic import THINGS, Arithmetic
+from deepagent.training.families.generated import GeneratedConfig
 from deepagent.training.families.lookup import Lookup, LookupConfig
 from deepagent.training.rewards import call_rewards
 
@@ -31,7 +32,7 @@ def make_lookup(split: str = "train", **values) -> Lookup:
 
 
 def make_arithmetic(split: str = "train", **values) -> Arithmetic:
-    return Arithmetic(ArithmeticConfig(split=split, **values))
+    return Arithmetic(GeneratedConfig(split=split, **values))
 
 
 EVERY = pytest.mark.parametrize("make", [make_lookup, make_arithmetic])

@@ -9,14 +9,13 @@ import operator
 import random
 import re
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple
-
-from pydantic import Field
+from typing import NamedTuple
 
 from deepagent.actions import Action, Answer, Call
-from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.evaluation.base import Benchmark, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.tools import Tool
 from deepagent.toolsets.functions import tool
+from deepagent.training.families.generated import GeneratedConfig, draw, kept, way
 
 _THINGS = """
     apples bolts bricks books candles cards chairs coins cups dolls eggs envelopes flags forks gloves hats jars keys
@@ -86,25 +85,14 @@ TOOLS: tuple[Tool, ...] = (add, subtract, multiply)
 _OPERATORS = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
 
 
-class ArithmeticConfig(BenchmarkConfig):
-    """Which tasks are made."""
-
-    split: Literal["train", "test"] = "test"
-    """No task of the one is in the other: they differ in the pairs of question and thing."""
-    tasks: int = Field(200, ge=1)
-    seed: int = 0
-    hops: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), min_length=1)
-    """Numbers of steps that questions may need."""
-
-
-class Arithmetic(Benchmark[ArithmeticConfig]):
+class Arithmetic(Benchmark[GeneratedConfig]):
     """The family."""
 
     name = "arithmetic"
     about = "word problems for a calculator; made for training"
     modes = ("labelled",)
     metrics = (Metric(name="success", meaning="the answer is right", binary=True),)
-    Config = ArithmeticConfig
+    Config = GeneratedConfig
 
     @property
     def sources(self) -> Sequence[Tool]:
@@ -117,23 +105,11 @@ class Arithmetic(Benchmark[ArithmeticConfig]):
 
     def tasks(self) -> Sequence[BenchmarkTask]:
         """As many as the settings say, in an order that the seed decides."""
-        config = self.config
-        chance = random.Random(f"{config.split}/{config.seed}")  # noqa: S311 (tasks, not secrets)
-        pairs = [
-            (question, thing)
-            for number, question in enumerate(QUESTIONS)
-            for place, thing in enumerate(THINGS)
-            if len(question.steps) in config.hops and ((number + place) % 3 == 0) == (config.split == "test")
-        ]
-        return [
-            _task(f"arithmetic-{config.split}-{config.seed}-{at:04d}", *chance.choice(pairs), chance)
-            for at in range(config.tasks)
-        ]
+        return draw(self.name, self.config, QUESTIONS, THINGS, lambda question: len(question.steps), _task)
 
     def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
         """The steps, and the answer."""
-        calls = [Call.model_validate(call) for call in task.data["calls"]]
-        return [*calls, Answer(text=task.gold)]
+        return [*way(task), Answer(text=task.gold)]
 
     async def score(self, episode: Episode, judge: Judge) -> Score:
         """Right when it is the number, and nothing else."""
@@ -155,5 +131,5 @@ def _task(id: str, question: Question, thing: str, chance: random.Random) -> Ben
         prompt=question.words.format(thing=thing, **numbers),
         gold=str(values[IT]),
         tags={"hops": str(len(calls))},
-        data={"calls": [call.model_dump(mode="json") for call in calls]},
+        data=kept(calls),
     )

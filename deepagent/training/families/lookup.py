@@ -9,13 +9,14 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field
 
 from deepagent.actions import Action, Answer, Call
-from deepagent.evaluation.base import Benchmark, BenchmarkConfig, BenchmarkTask, Episode, Judge, Metric, Score, Value
+from deepagent.evaluation.base import Benchmark, BenchmarkTask, Episode, Judge, Metric, Score, Value
 from deepagent.tools import Arguments, Tool, ToolSpec
+from deepagent.training.families.generated import GeneratedConfig, draw, kept, way
 
 _ITEMS = """
     tea jam salt rice oil honey bread milk cocoa beans flour pepper sugar corn nuts figs dates mint sage thyme basil
@@ -58,15 +59,9 @@ QUESTIONS: tuple[Question, ...] = (
 """Words, number of calls, and the calls that answer; the last call's result is the answer."""
 
 
-class LookupConfig(BenchmarkConfig):
-    """Which tasks are made."""
+class LookupConfig(GeneratedConfig):
+    """Which tasks are made, and how they are demonstrated."""
 
-    split: Literal["train", "test"] = "test"
-    """No task of the one is in the other: they differ in the pairs of question and item."""
-    tasks: int = Field(200, ge=1)
-    seed: int = 0
-    hops: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), min_length=1)
-    """Numbers of calls that questions may need."""
     careless: float = Field(0, ge=0, le=1)
     """Share of demonstrations that show bad habits, for ToolPO to mend. Three in four of these leave out the last call,
     or ask the wrong tool where one call would do, and answer with what that brought; the fourth asks for something
@@ -85,18 +80,7 @@ class Lookup(Benchmark[LookupConfig]):
 
     def tasks(self) -> Sequence[BenchmarkTask]:
         """As many as the settings say, in an order that the seed decides."""
-        config = self.config
-        chance = random.Random(f"{config.split}/{config.seed}")  # noqa: S311 (tasks, not secrets)
-        pairs = [
-            (question, item)
-            for number, question in enumerate(QUESTIONS)
-            for place, item in enumerate(ITEMS)
-            if question[1] in config.hops and ((number + place) % 3 == 0) == (config.split == "test")
-        ]
-        return [
-            _task(f"lookup-{config.split}-{config.seed}-{at:04d}", *chance.choice(pairs), make_shop(chance))
-            for at in range(config.tasks)
-        ]
+        return draw(self.name, self.config, QUESTIONS, ITEMS, lambda question: question[1], _task)
 
     def world(self, task: BenchmarkTask) -> Shop:
         """The task's own shop."""
@@ -104,14 +88,14 @@ class Lookup(Benchmark[LookupConfig]):
 
     def oracle(self, task: BenchmarkTask) -> Sequence[Action]:
         """The calls that answer, and the answer."""
-        return [*_way(task), Answer(text=task.gold)]
+        return [*way(task), Answer(text=task.gold)]
 
     def demonstration(self, task: BenchmarkTask) -> Sequence[Action]:
         """What the oracle does, or what one does who is careless."""
-        chance = random.Random(task.id)  # noqa: S311 (as above)
+        chance = random.Random(task.id)  # noqa: S311 (tasks, not secrets)
         if chance.random() >= self.config.careless:
             return self.oracle(task)
-        calls = _way(task)
+        calls = way(task)
         [(_, item)] = calls[0].arguments.items()
         beside = chance.choice([name for name in ITEM_TOOLS if name != calls[0].name])
         other = Call(name=beside, arguments={"item": item})
@@ -138,18 +122,15 @@ def make_shop(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _way(task: BenchmarkTask) -> list[Call]:
-    return [Call.model_validate(call) for call in task.data["calls"]]
-
-
 def _told(shop: dict[str, Any], call: Call) -> Any:
     """What a call brings."""
     [of] = call.arguments.values()
     return shop[call.name][of]
 
 
-def _task(id: str, question: Question, item: str, shop: dict[str, Any]) -> BenchmarkTask:
+def _task(id: str, question: Question, item: str, chance: random.Random) -> BenchmarkTask:
     words, hops, calls = question
+    shop = make_shop(chance)
     made = calls(item, shop)
     gold = str(_told(shop, made[-1]))
     return BenchmarkTask(
@@ -157,7 +138,7 @@ def _task(id: str, question: Question, item: str, shop: dict[str, Any]) -> Bench
         prompt=words.format(item=item),
         gold=gold,
         tags={"hops": str(hops)},
-        data={"shop": shop, "calls": [call.model_dump(mode="json") for call in made]},
+        data={"shop": shop, **kept(made)},
     )
 
 
